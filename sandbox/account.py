@@ -1,0 +1,384 @@
+"""The account: MiniStack on the loopback, with template.yml deployed into it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import yaml
+
+from sandbox import Mistake
+from sandbox.laptop import (ACCOUNT, IMAGE, RELEASES, ROOT, VENV, clean_environment, git, is_loopback,
+                            read_json, run, say, start, write)
+
+REGION = "us-east-1"
+STACK = "hello-user"
+ALIAS = "live"
+TEMPLATE = ROOT / "template.yml"
+STATE = ACCOUNT / "ministack.json"
+# The laptop's webhook needs no approval by GitHub; the ARN only switches the template's condition.
+CONNECTION = f"arn:aws:codeconnections:{REGION}:000000000000:connection/laptop"
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy for the loopback
+SERVICES = "cloudformation,iam,sts,lambda,apigateway,codebuild,logs,s3,ssm,secretsmanager"
+
+
+@dataclass(frozen=True)
+class Project:
+    """The build project as the account has it."""
+
+    name: str
+    arn: str
+    role_arn: str
+    source_url: str
+    source_version: str
+    buildspec: str
+    image: str
+    timeout_minutes: int
+    artifacts: str
+    variables: tuple[dict[str, str], ...]
+    log_group: str
+    filter_groups: tuple[tuple[dict[str, Any], ...], ...]
+
+
+@dataclass(frozen=True)
+class Release:
+    """One published version of the function; `commit` is what its description names."""
+
+    version: str
+    commit: str
+
+
+def aws_environment(credentials: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables that make any AWS tool talk to this account and to nothing else."""
+    nowhere = str(ACCOUNT / "no-such-file")
+    keys = credentials or {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    return {
+        "AWS_ENDPOINT_URL": endpoint(),
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_CONFIG_FILE": nowhere,
+        "AWS_SHARED_CREDENTIALS_FILE": nowhere,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_PAGER": "",
+        **keys,
+    }
+
+
+def endpoint() -> str:
+    """Return the account's URL; raises Mistake if it does not run."""
+    state = running()
+    if not state:
+        raise Mistake("the account is not running", "type `python3 -m sandbox up`")
+    return f"http://127.0.0.1:{state['port']}"
+
+
+def running() -> dict[str, Any] | None:
+    """Return pid, port and start time of the MiniStack that this sandbox started, if it lives."""
+    state = read_json(STATE)
+    try:
+        # A pid alone may belong to another process by now, after a restart of the machine.
+        if state and psutil.Process(state["pid"]).create_time() == state["created"]:
+            return state
+    except psutil.Error:
+        pass
+    return None
+
+
+def bring_up() -> None:
+    """Start MiniStack unless it runs and answers, on the port that it had before if that is free."""
+    if running() and answers():
+        return
+    stop()
+    for folder in (ACCOUNT / "state", ACCOUNT / "tmp", ACCOUNT / "home"):
+        folder.mkdir(parents=True, exist_ok=True)
+    port = free_port((read_json(STATE) or {}).get("port", 0))
+    say("Starting the account (MiniStack, on 127.0.0.1 only)")
+    env = clean_environment(ACCOUNT / "home", VENV / "bin") | {
+        "AUTH": "true",
+        "BIND_HOST": "127.0.0.1",  # its default is every interface
+        "GATEWAY_PORT": str(port),
+        "MINISTACK_REGION": REGION,
+        "PERSIST_STATE": "1",
+        "STATE_DIR": str(ACCOUNT / "state"),
+        "TMPDIR": str(ACCOUNT / "tmp"),
+        "SERVICES": SERVICES,
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "DOCKER_HOST": f"unix://{ACCOUNT}/no-docker",  # never touch the student's containers
+        "LOG_LEVEL": "WARNING",
+    }
+    process = start([str(VENV / "bin" / "python"), "-m", "ministack.app"], ACCOUNT / "ministack.log", env)
+    state = {"pid": process.pid, "port": port, "created": psutil.Process(process.pid).create_time()}
+    write(STATE, json.dumps(state))
+    deadline = time.monotonic() + 60
+    while not answers():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise Mistake("MiniStack did not start", f"read {ACCOUNT / 'ministack.log'}, then type "
+                          "`python3 -m sandbox up`")
+        time.sleep(0.02)
+
+
+def free_port(wanted: int) -> int:
+    """Return the wanted port if nothing listens there, else one that the system gives."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                return int(probe.getsockname()[1])
+            except OSError:
+                continue
+    raise Mistake("no free port on 127.0.0.1", "close some programs and type `python3 -m sandbox up`")
+
+
+def answers() -> bool:
+    """Tell whether the account answers its health check."""
+    try:
+        with DIRECT.open(endpoint() + "/_ministack/health", timeout=10) as answer:
+            return bool(answer.status == 200)
+    except (OSError, Mistake):
+        return False
+
+
+def stop() -> None:
+    """Stop MiniStack, gently first: only a gentle stop keeps its state."""
+    state = running()
+    if not state:
+        return
+    process = psutil.Process(state["pid"])
+    family = [process, *process.children(recursive=True)]
+    process.terminate()
+    psutil.wait_procs(family, timeout=10)
+    for member in family:
+        if member.is_running():
+            member.kill()
+    psutil.wait_procs(family, timeout=10)
+
+
+def aws(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the real AWS CLI against the account."""
+    env = clean_environment(ACCOUNT / "home", IMAGE / "bin") | aws_environment()
+    return run(IMAGE / "bin" / "aws", *arguments, env=env, check=check)
+
+
+def client(service: str, credentials: Mapping[str, str] | None = None) -> Any:
+    """Return a botocore client for the account, as its root or with a role's credentials."""
+    return make_client(service, endpoint(), tuple((credentials or {}).items()))
+
+
+@functools.cache
+def make_client(service: str, url: str, credentials: tuple[tuple[str, str], ...]) -> Any:
+    import botocore.config  # a quarter of a second that `check` and `url` need not wait for
+
+    env = aws_environment(dict(credentials))
+    return session().create_client(
+        service, region_name=REGION, endpoint_url=url,
+        aws_access_key_id=env["AWS_ACCESS_KEY_ID"], aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
+        aws_session_token=env.get("AWS_SESSION_TOKEN"),
+        config=botocore.config.Config(proxies={}, retries={"max_attempts": 2}, read_timeout=60))
+
+
+@functools.cache
+def session() -> Any:
+    """Return a botocore session that reads no file and no profile of the student's."""
+    import botocore.session
+
+    nowhere = str(ACCOUNT / "no-such-file")
+    made = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
+    made.set_config_variable("config_file", nowhere)
+    made.set_config_variable("credentials_file", nowhere)
+    return made
+
+
+def deploy() -> None:
+    """Deploy template.yml with the same command as on AWS."""
+    done = aws("cloudformation", "deploy", "--stack-name", STACK, "--template-file", TEMPLATE,
+               "--capabilities", "CAPABILITY_IAM", "--no-fail-on-empty-changeset",
+               # MiniStack makes this the API's id, so that the URL stays the same when it starts anew.
+               "--tags", "ms-custom-id=hellouser",
+               "--parameter-overrides", f"RepositoryUrl={repository_url()}", f"ConnectionArn={CONNECTION}",
+               check=False)
+    if done.returncode:
+        events = aws("cloudformation", "describe-stack-events", "--stack-name", STACK, "--output", "text",
+                     "--query", "StackEvents[?contains(ResourceStatus, `FAILED`)].ResourceStatusReason", check=False)
+        reasons = "\n".join(dict.fromkeys([*done.stderr.strip().splitlines(), *events.stdout.strip().splitlines()]))
+        raise Mistake(f"template.yml could not be deployed:\n{reasons}",
+                      "mend template.yml, then type `python3 -m sandbox up`; what is live stays as it was")
+
+
+def repository_url() -> str:
+    """Return the GitHub URL of the clone's origin, or an example if it has none."""
+    origin = git("config", "--get", "remote.origin.url", check=False).stdout.strip()
+    path = origin.removeprefix("git@github.com:").removeprefix("https://github.com/")
+    if path != origin and path.count("/") == 1:
+        return f"https://github.com/{path}"
+    return "https://github.com/you/hello-user.git"
+
+
+def output(key: str) -> str:
+    """Return one output of the stack; raises Mistake if the stack is not there."""
+    found = client("cloudformation").describe_stacks()["Stacks"]
+    for stack in found:
+        for item in stack.get("Outputs", []):
+            if stack["StackName"] == STACK and item["OutputKey"] == key:
+                return str(item["OutputValue"])
+    raise Mistake(f"the account has no stack {STACK} with an output {key}", "type `python3 -m sandbox up`")
+
+
+def url() -> str:
+    """Return the endpoint's URL in the form that needs no name server.
+
+    MiniStack's own form, API.execute-api.localhost, resolves with curl but not on every system.
+    """
+    parts = urlsplit(output("Url"))
+    api = (parts.hostname or "").split(".")[0]
+    return f"{endpoint()}/_aws/execute-api/{api}{parts.path}"
+
+
+def project() -> Project:
+    """Return the build project.
+
+    MiniStack leaves the webhook and the log group out of BatchGetProjects, so these two come from
+    the template that it has deployed.
+    """
+    name = output("ProjectName")
+    found = client("codebuild").batch_get_projects(names=[name])["projects"][0]
+    body = client("cloudformation").get_template(StackName=STACK)["TemplateBody"]
+    template = yaml.load(body, TemplateLoader) if isinstance(body, str) else body
+    properties: dict[str, Any] = next(
+        resource["Properties"] for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::CodeBuild::Project")
+    logs = properties.get("LogsConfig", {}).get("CloudWatchLogs", {}).get("GroupName")
+    if isinstance(logs, dict):
+        logs = template["Resources"].get(logs.get("Ref"), {}).get("Properties", {}).get("LogGroupName")
+    groups = (properties.get("Triggers") or {}).get("FilterGroups", [])
+    return Project(
+        name=name, arn=found["arn"], role_arn=found["serviceRole"], source_url=found["source"].get("location", ""),
+        source_version=found.get("sourceVersion") or "main",
+        buildspec=found["source"].get("buildspec") or "buildspec.yml", image=found["environment"]["image"],
+        timeout_minutes=found["timeoutInMinutes"], artifacts=found["artifacts"]["type"],
+        variables=tuple(found["environment"].get("environmentVariables", [])),
+        log_group=logs if isinstance(logs, str) else f"/aws/codebuild/{name}",
+        filter_groups=tuple(tuple(group) for group in groups))
+
+
+class TemplateLoader(yaml.SafeLoader):
+    """Read CloudFormation's short forms; of an If it takes the branch that has the connection."""
+
+    def short_form(self, name: str, node: yaml.Node) -> Any:
+        if isinstance(node, yaml.ScalarNode):
+            return {name: node.value}
+        if isinstance(node, yaml.SequenceNode):
+            values = self.construct_sequence(node, deep=True)
+            return values[1] if name == "If" and len(values) == 3 else {name: values}
+        return {name: self.construct_mapping(node, deep=True)}
+
+
+TemplateLoader.add_multi_constructor("!", TemplateLoader.short_form)
+
+
+def assume_role(role_arn: str, session_name: str) -> dict[str, str]:
+    """Return temporary credentials of a role, as environment variables."""
+    answer = client("sts").assume_role(RoleArn=role_arn, RoleSessionName=session_name)["Credentials"]
+    return {"AWS_ACCESS_KEY_ID": answer["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": answer["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": answer["SessionToken"]}
+
+
+def live() -> Release:
+    """Return the version that the alias points to."""
+    functions = client("lambda")
+    name = output("FunctionName")
+    version = functions.get_alias(FunctionName=name, Name=ALIAS)["FunctionVersion"]
+    found = functions.get_function_configuration(FunctionName=name, Qualifier=version)
+    return Release(version, found.get("Description", ""))
+
+
+def make_live(version: str) -> None:
+    """Point the alias at a version."""
+    client("lambda").update_alias(FunctionName=output("FunctionName"), Name=ALIAS, FunctionVersion=version)
+
+
+def withdraw_unchanged(live_before: str) -> str:
+    """Withdraw a version whose code is that of the version before, and return which one is live.
+
+    On AWS publish-version answers with the latest version if code and configuration are unchanged;
+    MiniStack counts each update-function-code as a change.
+    https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html
+    """
+    functions = client("lambda")
+    name = output("FunctionName")
+    version = live().version
+    hashes = [functions.get_function_configuration(FunctionName=name, Qualifier=number)["CodeSha256"]
+              for number in (version, live_before)]
+    if int(version) <= int(live_before) or hashes[0] != hashes[1]:
+        return version
+    make_live(live_before)
+    functions.delete_function(FunctionName=name, Qualifier=version)
+    return live_before
+
+
+def keep_releases(green: bool) -> None:
+    """Keep a copy of each published version, and of which one is live if a green build made it so.
+
+    MiniStack holds its state in memory: a killed one forgets it.
+    """
+    functions = client("lambda")
+    name = output("FunctionName")
+    RELEASES.mkdir(exist_ok=True)
+    newest = max((int(path.stem) for path in RELEASES.glob("*.json")), default=1)
+    for found in versions_after(newest):
+        where = functions.get_function(FunctionName=name, Qualifier=found["Version"])["Code"]["Location"]
+        if not is_loopback(where):
+            raise Mistake(f"the account names {where!r} for a release", "type `python3 -m sandbox up`")
+        with DIRECT.open(where, timeout=60) as answer:
+            (RELEASES / f"{found['Version']}.zip").write_bytes(answer.read())
+        write(RELEASES / f"{found['Version']}.json", json.dumps({"description": found.get("Description", "")}))
+    if green:
+        write(RELEASES / "live", live().version)
+
+
+def versions_after(number: int) -> Iterator[dict[str, Any]]:
+    """Yield the published versions with a number above this one, in order."""
+    functions = client("lambda")
+    name, marker = output("FunctionName"), {"Marker": str(number)} if number else {}
+    while True:
+        page = functions.list_versions_by_function(FunctionName=name, **marker)
+        for found in page["Versions"]:
+            if found["Version"] != "$LATEST" and int(found["Version"]) > number:
+                yield found
+        if not page.get("NextMarker"):
+            return
+        marker = {"Marker": page["NextMarker"]}
+
+
+def restore_releases() -> None:
+    """Publish again what the account has forgotten, and make the last green version live."""
+    functions = client("lambda")
+    name = output("FunctionName")
+    known = {found["Version"] for found in versions_after(0)}
+    lost = sorted(int(path.stem) for path in RELEASES.glob("*.json") if path.stem not in known)
+    if not lost:
+        return
+    say(f"Publishing {len(lost)} version(s) again that the account has lost")
+    for number in lost:
+        content = (RELEASES / f"{number}.zip").read_bytes()
+        description = read_json(RELEASES / f"{number}.json")["description"]
+        published = 0
+        while published < number:
+            if published:  # a number that was withdrawn
+                functions.delete_function(FunctionName=name, Qualifier=str(published))
+            functions.update_function_code(FunctionName=name, ZipFile=content)
+            published = int(functions.publish_version(FunctionName=name, Description=description)["Version"])
+    if (RELEASES / "live").exists():
+        make_live((RELEASES / "live").read_text())

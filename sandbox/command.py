@@ -1,0 +1,214 @@
+"""The commands: each reads as a sentence of account, fork, buildspec and build."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+
+from sandbox import Mistake, laptop
+from sandbox.laptop import FOLDER, ROOT, git, say
+
+
+def up(_: argparse.Namespace) -> int:
+    """start the account, deploy template.yml, make the fork, build the commit at HEAD"""
+    from sandbox import account, build, fork
+
+    with laptop.lock("up"):
+        account.bring_up()
+        say("Deploying template.yml")
+        account.deploy()
+        account.restore_releases()
+        fork.make()
+        if git("status", "--porcelain").stdout.strip():
+            say("You have changes that are not committed: no push and no build contains them")
+        fork.push_head()
+        head, main = git("rev-parse", "HEAD").stdout.strip(), fork.commit_of("refs/heads/main")
+        newest = next((item for item in build.newest_first() if item.commit == main), None)
+        if newest and newest.status not in ("FAULT", "STOPPED", "QUEUED", "IN_PROGRESS"):
+            say(f"The fork's main is at {main[:7]}, which build {newest.number} has built ({newest.status})")
+            if head != main:
+                say(f"Your HEAD is at {head[:7]}: `git push sandbox` pushes it")
+            ended = newest
+        else:
+            waiting = newest and newest.status in ("QUEUED", "IN_PROGRESS")
+            started = newest if waiting else build.submit(main, "main", "root", fork.Push(fork.NOTHING, main,
+                                                                                        "refs/heads/main"))
+            if waiting:
+                build.start_worker()
+            ended = build.follow(started, sys.stderr)
+            for line in build.verdict(ended):
+                say(line)
+    print(account.url())
+    print(f'Try it: curl "{account.url()}?user=CI%20CD%20Developer"')
+    return 0 if ended.status == "SUCCEEDED" else 1
+
+
+def receive(_: argparse.Namespace) -> int:
+    """build what a push has brought; only the fork's hook calls this"""
+    from sandbox import account, build, fork
+
+    landed = fork.pushes(sys.stdin)
+    try:
+        groups = account.project().filter_groups
+        started = []
+        for push in landed:
+            reason = fork.why_not(push, groups)
+            if reason:
+                say(f"{fork.shown(push.ref)} is not built: {reason}")
+            else:
+                say(f"{fork.shown(push.ref)} is now {push.after[:7]}: {fork.subject(push.after)}")
+                started.append(build.submit(push.after, push.after, "GitHub-Hookshot/sandbox", push))
+        for item in started:
+            ended = build.follow(item, sys.stderr)
+            for line in build.verdict(ended):
+                say(line)
+    except Mistake as mistake:
+        # The push has landed; `up` builds what has not been built.
+        say(f"error: {mistake}")
+        say(f"hint: {mistake.hint}")
+        say("the push has landed and NOTHING WAS BUILT")
+    return 0
+
+
+def start_build(arguments: argparse.Namespace) -> int:
+    """start a build of the fork's main, or of a commit in the fork, without a push"""
+    from sandbox import account, build, fork
+
+    project = account.project()
+    wanted = arguments.commit or project.source_version
+    commit = fork.commit_of(wanted)
+    if not commit:
+        raise Mistake(f"the fork has no commit {wanted!r}", "push it first: `git push sandbox`")
+    ended = build.follow(build.submit(commit, wanted, "root"), sys.stdout)
+    for line in build.verdict(ended):
+        say(line)
+    return 0 if ended.status == "SUCCEEDED" else 1
+
+
+def url(_: argparse.Namespace) -> int:
+    """print the endpoint's URL and nothing else"""
+    from sandbox import account
+
+    print(account.url())
+    return 0
+
+
+def env(_: argparse.Namespace) -> int:
+    """print exports that make the aws command talk to this account, for eval"""
+    from sandbox import account
+
+    variables = account.aws_environment()
+    for name in sorted(name for name in os.environ if name.startswith("AWS_") and name not in variables):
+        print(f"unset {name}")
+    for name, value in variables.items():
+        print(f"export {name}={shlex.quote(value)}")
+    print(f"export PATH={shlex.quote(str(laptop.IMAGE / 'bin'))}:\"$PATH\"")
+    return 0
+
+
+def status(_: argparse.Namespace) -> int:
+    """show what runs, what is live, and the last builds; exit 1 if the last build failed"""
+    from sandbox import account, build, fork
+
+    state = account.running()
+    if state:
+        live = account.live()
+        print(f"account   running on 127.0.0.1:{state['port']} (pid {state['pid']})")
+        named = f"commit {live.commit[:7]}: {fork.subject(live.commit)}" if fork.commit_of(live.commit) \
+            else live.commit or "no description"
+        print(f"live      version {live.version} ({named})")
+        print(f"endpoint  {account.url()}")
+    else:
+        print("account   not running: type `python3 -m sandbox up`")
+    builds = [item for _, item in zip(range(10), build.newest_first())]
+    for item in builds:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(item.submitted))
+        where = f" in {item.phase}" if item.phase and item.status != "SUCCEEDED" else ""
+        print(f"build {item.number:<4}{item.status}{where}  {item.commit[:7]}  {when}  {item.log.relative_to(ROOT)}")
+    last = next((item for item in builds if item.status in build.ENDED), None)
+    return 1 if last and last.status != "SUCCEEDED" else 0
+
+
+def down(_: argparse.Namespace) -> int:
+    """stop everything and remove .sandbox/ and the remote"""
+    from sandbox import account, build, fork
+
+    build.stop_worker()
+    account.stop()
+    fork.remove_remote()
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    if FOLDER.exists():
+        raise Mistake(f"{FOLDER} could not be removed", f"type `rm -rf {shlex.quote(str(FOLDER))}`")
+    say("Stopped. Nothing of the sandbox is left but your commits")
+    return 0
+
+
+def test(arguments: argparse.Namespace) -> int:
+    """run all tests: the student's and the sandbox's own"""
+    os.chdir(ROOT)
+    python = laptop.VENV / "bin" / "python"
+    named = [word for word in arguments.pytest if not word.startswith("-") and os.path.exists(word.split("::")[0])]
+    everything = [] if named else ["test_hello_world.py", "sandbox"]
+    os.execv(python, [str(python), "-m", "pytest", *everything, *arguments.pytest])
+
+
+def work(_: argparse.Namespace) -> int:
+    """run what is queued; only a build that was submitted calls this"""
+    from sandbox import build
+
+    build.work()
+    return 0
+
+
+COMMANDS = {"up": up, "build": start_build, "url": url, "env": env, "status": status, "down": down, "test": test,
+            "receive": receive, "work": work}
+# These make the environment on their first use; the others need one that is there.
+FIRST = ("up", "test")
+HIDDEN = ("receive", "work")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(prog="python3 -m sandbox", description="The tutorial's laptop: an account, a fork "
+                                   "and its builds, without AWS and without Docker.")
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, function in COMMANDS.items():
+        if name in HIDDEN:
+            made_one = commands.add_parser(name)
+        else:
+            made_one = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
+        if name == "build":
+            made_one.add_argument("commit", nargs="?", help="a commit, branch or tag of the fork; default: main")
+        if name == "test":
+            made_one.usage = "python3 -m sandbox test [options and names for pytest]"
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return 0, 1 if the build failed, 2 for a mistake, 130 when interrupted."""
+    arguments, arguments_of_pytest = parser().parse_known_args(argv)
+    arguments.pytest = arguments_of_pytest
+    if arguments_of_pytest and arguments.command != "test":
+        parser().error(f"unknown: {shlex.join(arguments_of_pytest)}")
+    try:
+        if arguments.command not in HIDDEN:
+            laptop.refuse_foreign_endpoints(os.environ)
+        if arguments.command in FIRST:
+            laptop.check_clone()
+        if not laptop.is_ready():
+            if arguments.command not in FIRST and not (FOLDER / "account").exists():
+                raise Mistake("there is no sandbox here yet", "type `python3 -m sandbox up`")
+            laptop.enter()
+        return COMMANDS[arguments.command](arguments)
+    except Mistake as mistake:
+        print(f"error: {mistake}\nhint: {mistake.hint}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("error: interrupted\nhint: a build that has started goes on; `python3 -m sandbox status` shows it",
+              file=sys.stderr)
+        return 130

@@ -1,0 +1,166 @@
+"""The Python environment of a build: fresh each time, and ready before the build asks for it.
+
+Nothing is shared between builds. While nothing runs, a spare environment is installed and put by,
+its packages apart; a build takes it, and its first `pip install` of the very same requirements
+moves the packages in. Any other `pip install` goes to uv first, which knows most packages already.
+Then, always, pip itself runs with the same arguments: it has the last word, and its messages and
+its exit status are the build's.
+"""
+
+# Standard library only: the `pip` of a build runs this file as a script.
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+PIP = """#!/bin/sh
+exec {python} -I {script} {folder} "$0" "$@"
+"""
+
+
+def requirements(arguments: list[str], folder: Path) -> str | None:
+    """Return what `pip install` with these arguments asks for, or None if it is more than packages.
+
+    Only `-r FILE` and packages by name count, and only files that hold nothing but such names.
+    """
+    wanted, rest = [], list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word == "-r" and rest:
+            try:
+                lines = (folder / rest.pop(0)).read_text(encoding="utf-8").splitlines()
+            except (OSError, ValueError):
+                return None
+        elif word == "-q":
+            continue
+        else:
+            lines = [word]
+        lines = [line.split(" #")[0].strip() for line in lines if not line.lstrip().startswith("#")]
+        if any(line.startswith("-") or "/" in line or line.endswith("\\") for line in lines):
+            return None
+        wanted += filter(None, lines)
+    return "\n".join(wanted) or None
+
+
+def key_of(wanted: str) -> str:
+    """Return a name for what these requirements install with this Python."""
+    return hashlib.sha256(f"{sys.version}\n{wanted}".encode()).hexdigest()
+
+
+def make(uv: Path, python: Path, venv: Path, pip: str, cache: Path) -> None:
+    """Make an environment that holds pip and nothing else, with a `pip` that goes by this file."""
+    for command in (["venv", "-q", "-p", python, venv],
+                    ["pip", "install", "-q", "-p", venv / "bin" / "python", "--link-mode", "copy", pip]):
+        subprocess.run([uv, *command, "--cache-dir", cache], check=True, stdin=subprocess.DEVNULL, capture_output=True)
+
+
+def place_pip(folder: Path, venv: Path) -> None:
+    """Write the `pip` commands of an environment; `folder` holds what they need to know."""
+    text = PIP.format(python=quoted(sys.executable), script=quoted(__file__), folder=quoted(folder))
+    for path in [*venv.glob("bin/pip*")]:
+        path.unlink()
+        path.write_text(text)
+        path.chmod(0o755)
+
+
+def quoted(path: str | Path) -> str:
+    """Return a path as one word of a shell."""
+    return "'" + str(path).replace("'", "'\\''") + "'"
+
+
+def packages_of(venv: Path) -> Path:
+    """Return the folder of an environment's packages."""
+    return next(venv.glob("lib/python*/site-packages"))
+
+
+def prepare(folder: Path, venv: Path) -> None:
+    """Install the spare environment for the requirements that the last build asked for.
+
+    It is made for the place `venv`, where the next build has it.
+    """
+    settings = json.loads((folder / "settings.json").read_text())
+    with contextlib.suppress(OSError):
+        settings["wanted"] = (folder / "wanted").read_text()
+    spare = folder / "spare"
+    if (spare / "key").exists() and (spare / "key").read_text() == key_of(settings["wanted"]):
+        return
+    shutil.rmtree(spare, ignore_errors=True)
+    half, full = folder / "spare.part", folder / "spare.part" / "full"
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(parents=True)
+    uv, cache = Path(settings["uv"]), Path(settings["cache"])
+    make(uv, Path(sys.executable), full, settings["pip"], cache)
+    shutil.copytree(full, half / "venv", symlinks=True)
+    command = [uv, "pip", "install", "-q", "-p", full / "bin" / "python", "--link-mode", "copy", "--cache-dir", cache]
+    (half / "requirements.txt").write_text(settings["wanted"])
+    subprocess.run([*command, "-r", half / "requirements.txt"], check=True, stdin=subprocess.DEVNULL,
+                   capture_output=True)
+    for tree in (full, half / "venv"):
+        subprocess.run([sys.executable, "-m", "compileall", "-q", "-s", tree, "-p", venv, packages_of(tree)],
+                       stdin=subprocess.DEVNULL, capture_output=True)
+    for script in (full / "bin").iterdir():
+        content = script.read_bytes() if script.is_file() and not script.is_symlink() else b""
+        if content.startswith(b"#!"):
+            script.write_bytes(content.replace(os.fsencode(full), os.fsencode(venv)))
+    (half / "key").write_text(key_of(settings["wanted"]))
+    os.rename(half, spare)
+
+
+def take(folder: Path, venv: Path) -> None:
+    """Put a fresh environment at `venv`: the spare one if it is ready, else a new one."""
+    settings = json.loads((folder / "settings.json").read_text())
+    shutil.rmtree(venv, ignore_errors=True)
+    shutil.rmtree(folder / "packages", ignore_errors=True)
+    try:
+        os.rename(folder / "spare", folder / "packages")
+        os.rename(folder / "packages" / "venv", venv)
+    except OSError:
+        make(Path(settings["uv"]), Path(sys.executable), venv, settings["pip"], Path(settings["cache"]))
+    place_pip(folder, venv)
+
+
+def fill(folder: Path, venv: Path, wanted: str) -> None:
+    """Bring the requirements into an environment, from the spare packages or through uv."""
+    (folder / "wanted").write_text(wanted)
+    packages, into = folder / "packages", packages_of(venv)
+    there = {path.name for path in into.iterdir()}
+    with contextlib.suppress(OSError, StopIteration):
+        if (packages / "key").read_text() == key_of(wanted) and all(
+                name.startswith(("pip", "_virtualenv", "__pycache__")) for name in there):
+            (packages / "key").unlink()
+            full = packages / "full"
+            for path in packages_of(full).iterdir():
+                if path.name not in there:
+                    os.rename(path, into / path.name)
+            for path in (full / "bin").iterdir():
+                if not (venv / "bin" / path.name).exists():
+                    os.rename(path, venv / "bin" / path.name)
+            return
+    settings = json.loads((folder / "settings.json").read_text())
+    names = folder / "requirements.txt"
+    names.write_text(wanted)
+    subprocess.run([settings["uv"], "pip", "install", "-q", "-p", venv / "bin" / "python", "--link-mode", "copy",
+                    "--cache-dir", settings["cache"], "-r", names], stdin=subprocess.DEVNULL, capture_output=True)
+
+
+def pip(folder: Path, program: Path, arguments: list[str]) -> None:
+    """Be the `pip` of a build."""
+    venv = program.parent.parent
+    if arguments[:1] == ["install"]:
+        wanted = requirements(arguments[1:], Path.cwd())
+        if wanted:
+            # Whatever goes wrong here, pip below does it all, and says so.
+            with contextlib.suppress(OSError, ValueError, StopIteration):
+                fill(folder, venv, wanted)
+    python = str(venv / "bin" / "python")
+    os.execv(python, [python, "-m", "pip", *arguments])
+
+
+if __name__ == "__main__":
+    pip(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])

@@ -1,0 +1,84 @@
+"""The phases of a build: which comes after which, and what CodeBuild says about each.
+
+https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details-phases.html
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sandbox.buildspec import PHASES, Buildspec, Phase
+from sandbox.log import Log
+from sandbox.shell import Shell, Stopped, TimedOut
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a build went: its status, the phase that failed first, and why."""
+
+    status: str
+    phase: str | None = None
+    reason: str = ""
+
+
+def run_phases(spec: Buildspec, shell: Shell, log: Log) -> Outcome:
+    """Run all phases that CodeBuild would run and return the build's outcome."""
+    first = Outcome("SUCCEEDED")
+    for name in PHASES:
+        phase = spec.phases[name]
+        log.line(f"Entering phase {name}")
+        try:
+            reason = run_phase(phase, shell, log)
+        except (TimedOut, Stopped) as end:
+            state = "TIMED_OUT" if isinstance(end, TimedOut) else "STOPPED"
+            log.line(f"Phase complete: {name} State: {state}")
+            return Outcome(state, name, "the build's time is over" if state == "TIMED_OUT" else "the build was stopped")
+        complete(log, name, "COMMAND_EXECUTION_ERROR" if reason else "", reason)
+        if reason:
+            first = first if first.phase else Outcome("FAILED", name, reason)
+            shell.set("CODEBUILD_BUILD_SUCCEEDING", "0")
+            action = phase.on_failure.action
+            if name in ("INSTALL", "PRE_BUILD") and action != "CONTINUE":
+                return first
+            if name == "BUILD" and action == "ABORT":
+                break
+    # The project has NO_ARTIFACTS: the phase is there and has nothing to do.
+    complete(log, "UPLOAD_ARTIFACTS")
+    return first
+
+
+def complete(log: Log, name: str, code: str = "", message: str = "") -> None:
+    """Write the two lines that end a phase."""
+    log.line(f"Phase complete: {name} State: {'FAILED' if code else 'SUCCEEDED'}")
+    log.line(f"Phase context status code: {code} Message: {message}")
+
+
+def run_phase(phase: Phase, shell: Shell, log: Log) -> str:
+    """Run a phase, again if it says RETRY, and return why it failed, or nothing."""
+    reason = run_once(phase, shell, log)
+    retry = phase.on_failure
+    for attempt in range(1, retry.tries + 1 if retry.action == "RETRY" else 1):
+        if not reason or not re.search(retry.pattern, reason):
+            break
+        log.note(f"on-failure: RETRY, try {attempt} of {retry.tries}")
+        reason = run_once(phase, shell, log)
+    return reason
+
+
+def run_once(phase: Phase, shell: Shell, log: Log) -> str:
+    """Run `commands` up to the first that fails, then `finally`; return the first failure."""
+    failures = [reason for part in (phase.commands, phase.finally_commands)
+                if (reason := next(filter(None, (run_command(item, shell, log) for item in part)), ""))]
+    return failures[0] if failures else ""
+
+
+def run_command(command: str, shell: Shell, log: Log) -> str:
+    """Run one item and return why it failed, or nothing."""
+    log.line(f"Running command {command}")
+    status = shell.run(command)
+    log.end_output()
+    if status == 0:
+        return ""
+    log.line(f"Command did not exit successfully {command} exit status {status}")
+    return f"Error while executing command: {command}. Reason: exit status {status}"

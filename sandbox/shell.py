@@ -1,0 +1,140 @@
+"""The shell of a build: each command a new process, with directory and variables carried over.
+
+CodeBuild writes each item of a version 0.2 buildspec to one script, whose first three lines bring
+back the directory and the variables of the item before; so shell messages count from line 4. See
+https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-cmd.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import selectors
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import psutil
+
+CHUNK = 1 << 16
+
+
+class TimedOut(Exception):
+    """The build's time is over."""
+
+
+class Stopped(BaseException):
+    """Someone has stopped the build."""
+
+
+class Shell:
+    """Runs the commands of one build and hands on their output as it comes."""
+
+    def __init__(self, name: str, folder: Path, start: Path, env: Mapping[str, str], output: Callable[[bytes], None],
+                 deadline: float, carries: bool = True):
+        """Prepare a shell in `folder`; `deadline` is a time.monotonic(), in seconds."""
+        self.program = shutil.which("dash" if name == "sh" else name) or f"/bin/{name}"  # Ubuntu's sh is dash
+        self.folder, self.start, self.env = folder, start, dict(env)
+        self.output, self.deadline, self.carries = output, deadline, carries
+        self.groups: set[int] = set()
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "dir.txt").write_bytes(os.fsencode(start))
+        (folder / "env.sh").write_text("")
+        # One pipe for the whole build: a background process may go on writing into it.
+        self.reader, self.writer = os.pipe()
+        os.set_blocking(self.reader, False)
+        adopt_orphans()
+
+    def set(self, name: str, value: str) -> None:
+        """Set a variable for the commands that follow, over what earlier ones have exported."""
+        self.env[name] = value
+        with open(self.folder / "env.sh", "a") as stream:
+            stream.write(f"export {name}={shlex.quote(value)}\n")
+
+    def get(self, names: tuple[str, ...]) -> dict[str, str]:
+        """Return exported variables as the commands left them."""
+        script = ". ./env.sh; " + "; ".join(f'printf "%s\\0" "${{{name}-}}"' for name in names)
+        done = subprocess.run([self.program, "-c", script], cwd=self.folder, env=self.env, capture_output=True,
+                              stdin=subprocess.DEVNULL)
+        values = done.stdout.decode(errors="replace").split("\0")
+        return dict(zip(names, values)) if names else {}
+
+    def run(self, command: str) -> int:
+        """Run one item and return its exit status; raises TimedOut when the build's time is over."""
+        script = self.folder / "script.sh"
+        text = command.encode(errors="surrogateescape")
+        if self.carries:
+            parts = [
+                b'cd "$(cat %s)" || exit' % shlex.quote(str(self.folder / "dir.txt")).encode(),
+                b"set -a",
+                b". %s" % shlex.quote(str(self.folder / "env.sh")).encode(),
+                text,
+                b"CODEBUILD_LAST_EXIT=$?",
+                b"export -p > %s" % shlex.quote(str(self.folder / "env.sh")).encode(),
+                b"pwd > %s" % shlex.quote(str(self.folder / "dir.txt")).encode(),
+                b"exit $CODEBUILD_LAST_EXIT",
+            ]
+        else:
+            parts = [b'cd %s || exit' % shlex.quote(str(self.start)).encode(), b"", b"", text]
+        script.write_bytes(b"\n".join(parts) + b"\n")
+        process = subprocess.Popen([self.program, script], cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
+                                   stdout=self.writer, stderr=self.writer, start_new_session=True)
+        self.groups.add(process.pid)
+        wake_reader, wake_writer = os.pipe()
+        waiter = threading.Thread(target=lambda: (process.wait(), os.close(wake_writer)), daemon=True)
+        waiter.start()
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self.reader, selectors.EVENT_READ)
+                selector.register(wake_reader, selectors.EVENT_READ)
+                ended = False
+                while not ended:
+                    left = self.deadline - time.monotonic()
+                    if left <= 0:
+                        raise TimedOut
+                    ready = {key.fd for key, _ in selector.select(left)}
+                    ended = wake_reader in ready
+                    if self.reader in ready and not ended:
+                        self.output(os.read(self.reader, CHUNK))
+            self.drain()
+        finally:
+            os.close(wake_reader)
+        return process.returncode if process.returncode >= 0 else 128 - process.returncode
+
+    def drain(self) -> None:
+        """Pass on what is in the pipe, at most 64 chunks: a background process may never stop."""
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(64):
+                self.output(os.read(self.reader, CHUNK))
+
+    def close(self) -> None:
+        """End all that the commands have started."""
+        for group in self.groups:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGKILL)
+        children = psutil.Process().children(recursive=True)
+        for child in children:
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+        psutil.wait_procs(children, timeout=5)
+        self.drain()
+        os.close(self.reader)
+        os.close(self.writer)
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of what its children leave behind, so that close() finds it.
+
+    Linux only. Elsewhere a process that makes a session of its own outlives the build.
+    """
+    if sys.platform == "linux":
+        PR_SET_CHILD_SUBREAPER = 36
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -1,0 +1,159 @@
+"""A student: a clone of this repository in a temporary folder, with a HOME of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMEOUT = 300  # seconds; no test waits so long, it only ends one that hangs
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def uv_cache() -> str:
+    """Return uv's cache of this machine, so that a new HOME does not mean a new download."""
+    uv = Path(sys.prefix) / "bin" / "uv"
+    return subprocess.run([uv, "cache", "dir"], check=True, capture_output=True, text=True).stdout.strip()
+
+
+class Student:
+    """Someone with a fresh clone who types commands."""
+
+    def __init__(self, folder: Path):
+        self.home, self.clone = folder / "home", folder / "my clone"  # a space, as in many a folder
+        self.home.mkdir(parents=True)
+        self.clone.mkdir()
+        self.env = {name: value for name, value in os.environ.items()
+                    if not name.startswith(("AWS_", "GIT_", "PYTEST_", "PYTHON", "VIRTUAL_ENV"))}
+        self.env |= {"HOME": str(self.home), "UV_CACHE_DIR": uv_cache(), "GIT_CONFIG_NOSYSTEM": "1"}
+        listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, check=True,
+                                capture_output=True).stdout.split(b"\0")
+        for name in filter(None, map(os.fsdecode, listed)):
+            if (ROOT / name).is_file():
+                (self.clone / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, self.clone / name)
+        for arguments in (["config", "--global", "user.name", "A Student"],
+                          ["config", "--global", "user.email", "student@example.com"],
+                          ["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "Start"]):
+            self.git(*arguments)
+
+    def type(self, *command: str | Path, code: int | None = 0, **options) -> subprocess.CompletedProcess[str]:
+        """Run a command and check its exit status, unless `code` is None."""
+        done = subprocess.run([str(part) for part in command], text=True, errors="replace", capture_output=True,
+                              **{"cwd": self.clone, "env": self.env, "timeout": TIMEOUT,
+                                 "stdin": subprocess.DEVNULL} | options)
+        assert code is None or done.returncode == code, (command, done.returncode, done.stdout, done.stderr)
+        return done
+
+    def sandbox(self, *arguments: str, code: int | None = 0, **options) -> subprocess.CompletedProcess[str]:
+        """Run python3 -m sandbox with the Python below the one that runs the tests."""
+        return self.type(getattr(sys, "_base_executable", sys.executable), "-m", "sandbox", *arguments, code=code,
+                         **options)
+
+    def git(self, *arguments: str, code: int | None = 0, **options) -> subprocess.CompletedProcess[str]:
+        return self.type("git", *arguments, code=code, **options)
+
+    def write(self, name: str, text: str) -> None:
+        (self.clone / name).write_text(text, encoding="utf-8")
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        text = (self.clone / name).read_text(encoding="utf-8")
+        assert old in text, (name, old)
+        self.write(name, text.replace(old, new))
+
+    def commit(self, message: str) -> str:
+        """Commit all changes and return the commit."""
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", message)
+        return self.git("rev-parse", "HEAD").stdout.strip()
+
+    def push(self, *arguments: str, code: int | None = 0) -> list[str]:
+        """Push to the sandbox and return the lines that the remote said."""
+        said = self.git("push", "sandbox", *arguments, code=code).stderr
+        return [line.removeprefix("remote:").strip() for line in said.splitlines() if line.startswith("remote:")]
+
+    def url(self) -> str:
+        return self.sandbox("url").stdout.strip()
+
+    def get(self, query: str = "") -> tuple[int, str]:
+        """Ask the endpoint and return status and body."""
+        try:
+            with DIRECT.open(self.url() + query, timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def message(self, query: str = "") -> str:
+        status, body = self.get(query)
+        assert status == 200, body
+        return json.loads(body)["message"]
+
+    def aws(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+        """Run plain aws after the eval that README.md shows."""
+        here = f'eval "$({sys.executable} -m sandbox env)"; exec aws "$@"'
+        return self.type("bash", "-c", here.replace(sys.executable, getattr(sys, "_base_executable", sys.executable)),
+                         "bash", *arguments, code=code)
+
+    def live(self) -> str:
+        """Return the version that the alias points to."""
+        return self.aws("lambda", "get-alias", "--function-name", "hello_user", "--name", "live",
+                        "--query", "FunctionVersion", "--output", "text").stdout.strip()
+
+    def builds(self) -> list[dict]:
+        """Return the records of all builds, the oldest first."""
+        paths = sorted((self.clone / ".sandbox" / "builds").glob("*/build.json"), key=lambda path: int(path.parent.name))
+        return [json.loads(path.read_text()) for path in paths]
+
+    def processes(self) -> list[str]:
+        """Return the command lines of what runs out of this clone's .sandbox/."""
+        import psutil
+
+        lines = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+        return [line for line in lines if str(self.clone / ".sandbox") in line]
+
+    def leave(self) -> None:
+        self.sandbox("down", code=None)
+        assert self.processes() == []
+
+
+@pytest.fixture(scope="session")
+def student(tmp_path_factory):
+    """A student whose sandbox is up; tests share it, and each leaves it green."""
+    someone = Student(tmp_path_factory.mktemp("student"))
+    try:
+        someone.first_up = someone.sandbox("up")
+        yield someone
+    finally:
+        someone.leave()
+
+
+@pytest.fixture
+def newcomer(tmp_path):
+    """A student with a fresh clone who has not typed anything yet."""
+    someone = Student(tmp_path)
+    try:
+        yield someone
+    finally:
+        someone.leave()
+
+
+GREETING = 'f"Hello {user}!"'
+
+
+def change_greeting(someone: Student, word: str) -> str:
+    """Change what the handler says to a user, and its tests with it, and return the commit."""
+    handler = someone.clone / "hello_user.py"
+    old = re.search(r'f"(\w+) \{user\}!"', handler.read_text())[1]
+    someone.edit("hello_user.py", f'f"{old} {{user}}!"', f'f"{word} {{user}}!"')
+    tests = (someone.clone / "test_hello_world.py").read_text()
+    someone.write("test_hello_world.py", tests.replace(f'"{old} ', f'"{word} '))
+    return someone.commit(f"Say {word}")

@@ -1,0 +1,198 @@
+"""The whole path: up, push, test, live, down."""
+
+import json
+import subprocess
+import sys
+
+import psutil
+import pytest
+from conftest import ROOT, change_greeting
+
+
+def test_up_answers(student):
+    assert student.first_up.stdout.splitlines()[0] == student.url()
+    assert student.get() == (200, '{"message": "hello user"}')
+    assert student.get("?user=CI%20CD%20Developer") == (200, '{"message": "Hello CI CD Developer!"}')
+    assert "No commands found for phase name: install" in student.first_up.stderr
+
+
+def test_up_prints_a_curl_that_works(student):
+    command = student.first_up.stdout.splitlines()[1].removeprefix("Try it: ")
+    assert student.type("bash", "-c", command).stdout == '{"message": "Hello CI CD Developer!"}'
+
+
+def test_up_again_builds_nothing(student):
+    before = len(student.builds())
+    said = student.sandbox("up")
+    assert len(student.builds()) == before
+    assert "has built (SUCCEEDED)" in said.stderr
+
+
+def test_push_red_leaves_the_endpoint(student):
+    before = student.live()
+    student.edit("test_hello_world.py", "Hello CI CD Developer!", "Good day, CI CD Developer!")
+    student.commit("Expect another greeting")
+    lines = student.push()
+    assert any("AssertionError" in line for line in lines)
+    assert lines[-1] == (f"[sandbox] BUILD {len(student.builds())} FAILED in PRE_BUILD: nothing was released, "
+                         f"version {before} is still live")
+    assert student.message("?user=CI%20CD%20Developer") == "Hello CI CD Developer!"
+    assert student.live() == before
+    assert student.sandbox("status", code=1).stdout.count("FAILED in PRE_BUILD") >= 1
+    student.git("revert", "--no-edit", "-q", "HEAD", code=None)
+    student.git("reset", "-q", "--hard", "HEAD")
+    if "Good day" in (student.clone / "test_hello_world.py").read_text():
+        student.edit("test_hello_world.py", "Good day, CI CD Developer!", "Hello CI CD Developer!")
+        student.commit("Expect the old greeting")
+    student.push()
+
+
+def test_push_green_goes_live(student):
+    before = int(student.live())
+    commit = change_greeting(student, "Welcome")
+    lines = student.push()
+    assert lines[-2].startswith(f"[sandbox] BUILD {len(student.builds())} SUCCEEDED: version ")
+    assert lines[-1].endswith(student.url())
+    assert student.message("?user=Ada") == "Welcome Ada!"
+    assert int(student.live()) > before
+    named = student.aws("lambda", "list-versions-by-function", "--function-name", "hello_user",
+                        "--query", "Versions[-1].[Version,Description]", "--output", "text").stdout.split()
+    assert named == [student.live(), commit]
+    shown = student.sandbox("status").stdout
+    assert f"version {student.live()} (commit {commit[:7]}: Say Welcome)" in shown
+
+
+def test_push_unchanged_code_keeps_the_version(student):
+    before = student.live()
+    student.write("NOTES.txt", "A change that the function does not contain.\n")
+    student.commit("Add notes")
+    lines = student.push()
+    assert f"version {before} was live already: the code has not changed" in lines[-2]
+    assert student.live() == before
+
+
+def test_push_other_branch_is_not_built(student):
+    before = len(student.builds())
+    student.git("checkout", "-q", "-b", "feature")
+    student.commit("Try something")
+    lines = student.push()
+    student.git("checkout", "-q", "main")
+    assert lines == ["[sandbox] refs/heads/feature is not built: the webhook's filter HEAD_REF ^refs/heads/main$ "
+                     "in template.yml does not let it through"]
+    assert len(student.builds()) == before
+
+
+def test_push_several_refs_builds_main_only(student):
+    before = len(student.builds())
+    commit = student.commit("Several refs at once")
+    student.git("tag", "v1")
+    lines = student.push("main", "v1", ":feature")
+    assert any("refs/tags/v1 is not built: the webhook's filter HEAD_REF" in line for line in lines)
+    assert any("refs/heads/feature is not built: it was deleted" in line for line in lines)
+    assert [build["commit"] for build in student.builds()[before:]] == [commit]
+
+
+def test_push_forced_is_built(student):
+    student.commit("To be taken back")
+    student.push()
+    student.git("reset", "-q", "--hard", "HEAD~1")
+    commit = change_greeting(student, "Hello")
+    lines = student.push("--force")
+    assert "SUCCEEDED" in lines[-2]
+    assert student.builds()[-1]["commit"] == commit
+    assert student.message("?user=Ada") == "Hello Ada!"
+
+
+def test_build_without_a_push(student):
+    before = len(student.builds())
+    said = student.sandbox("build")
+    record = student.builds()[-1]
+    assert len(student.builds()) == before + 1
+    assert (record["status"], record["ref"], record["source_version"]) == ("SUCCEEDED", None, "main")
+    assert "Phase complete: POST_BUILD State: SUCCEEDED" in said.stdout
+
+
+def test_build_of_a_red_commit_exits_1(student):
+    red = next(build for build in student.builds() if build["status"] == "FAILED")
+    before = student.live()
+    student.sandbox("build", red["commit"], code=1)
+    assert student.live() == before
+    student.sandbox("build")
+
+
+def test_build_of_an_unknown_commit_exits_2(student):
+    said = student.sandbox("build", "no-such-thing", code=2).stderr
+    assert said == "error: the fork has no commit 'no-such-thing'\nhint: push it first: `git push sandbox`\n"
+
+
+def test_env_lets_plain_aws_read_the_build_log(student):
+    text = student.aws("logs", "filter-log-events", "--log-group-name", "/aws/codebuild/hello_user",
+                       "--log-stream-names", student.builds()[-1]["id"], "--query", "events[].message",
+                       "--output", "json").stdout
+    assert any("Phase complete: POST_BUILD State: SUCCEEDED" in line for line in json.loads(text))
+
+
+def test_sockets_are_on_loopback_only(student):
+    pids = {process.pid for process in psutil.process_iter(["cmdline"])
+            if str(student.clone / ".sandbox") in " ".join(process.info["cmdline"] or [])}
+    listening = [connection.laddr.ip for connection in psutil.net_connections("inet")
+                 if connection.pid in pids and connection.status == psutil.CONN_LISTEN]
+    assert listening and set(listening) == {"127.0.0.1"}
+
+
+def test_down_leaves_nothing(newcomer):
+    before = sorted(path.name for path in newcomer.clone.iterdir())
+    newcomer.sandbox("up")
+    assert newcomer.processes()
+    newcomer.sandbox("down")
+    assert newcomer.processes() == []
+    assert sorted(path.name for path in newcomer.clone.iterdir()) == before
+    assert newcomer.git("remote").stdout == ""
+    assert newcomer.git("status", "--porcelain").stdout == ""
+    assert list(newcomer.home.rglob("*aws*")) == []
+    said = newcomer.sandbox("url", code=2).stderr
+    assert said == "error: there is no sandbox here yet\nhint: type `python3 -m sandbox up`\n"
+
+
+@pytest.mark.parametrize("prepare, error, hint", [
+    (lambda clone: subprocess.run(["rm", "-rf", clone / ".git"], check=True),
+     "is not a git clone", "type `git clone URL`"),
+    (lambda clone: (subprocess.run(["rm", "-rf", clone / ".git"], check=True),
+                    subprocess.run(["git", "init", "-q", clone], check=True)),
+     "this clone has no commit yet", "git add -A && git commit -m Start"),
+], ids=["no-clone", "no-commit"])
+def test_up_without_a_commit_is_told_what_to_type(newcomer, prepare, error, hint):
+    prepare(newcomer.clone)
+    said = newcomer.sandbox("up", code=2)
+    assert said.stdout == ""
+    assert error in said.stderr.splitlines()[0] and said.stderr.startswith("error: ")
+    assert said.stderr.splitlines()[-1].startswith("hint: ") and hint in said.stderr
+
+
+def test_up_without_git_is_told_what_to_type(newcomer, tmp_path):
+    (tmp_path / "bin").mkdir()
+    said = newcomer.sandbox("up", code=2, env=newcomer.env | {"PATH": str(tmp_path / "bin")})
+    assert said.stderr.splitlines()[0] == "error: git was not found on this machine"
+
+
+def test_up_without_a_network_is_told_what_to_do(newcomer, tmp_path):
+    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_NO_CACHE_DIR": "1", "PIP_RETRIES": "0",
+               "PIP_CONFIG_FILE": "/dev/null"}
+    env = {name: value for name, value in newcomer.env.items() if not name.startswith("PIP_")} | nowhere
+    said = newcomer.sandbox("up", code=2, env=env)
+    assert "error: the sandbox's environment could not be made" in said.stderr
+    assert said.stderr.splitlines()[-1].startswith("hint: check the network")
+
+
+def test_an_old_python_is_told_which_to_use(newcomer):
+    text = (ROOT / "sandbox" / "__main__.py").read_text().replace("< (3, 10)", "< (99, 0)")
+    newcomer.write("sandbox/__main__.py", text)
+    said = newcomer.sandbox("up", code=2).stderr
+    found = "%d.%d" % sys.version_info[:2]
+    assert said.splitlines()[0] == f"error: this is Python {found}; the sandbox needs 3.10 or newer"
+
+
+def test_up_refuses_a_foreign_endpoint(newcomer):
+    for command in ("up", "url", "status", "env", "build"):
+        said = newcomer.sandbox(command, code=2, env=newcomer.env | {"AWS_ENDPOINT_URL": "https://example.com"})
+        assert said.stderr.splitlines()[0].startswith("error: AWS_ENDPOINT_URL is 'https://example.com'")

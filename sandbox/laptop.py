@@ -183,9 +183,13 @@ def make_environment(python: Path) -> None:
     say(f"Making the sandbox's Python environment in {FOLDER.name}/ (only the first time)")
     shutil.rmtree(VENV, ignore_errors=True)
     pins = {line.split("==")[0]: line for line in REQUIREMENTS.read_text().splitlines()}
+    # The Python at hand mostly has a pip that can install for another one; making a second is slow.
+    with_pip = [python, "-m", "pip", "--python", VENV / "bin" / "python"]
+    lends_pip = run(*with_pip[:3], "--python", python, "--version", check=False).returncode == 0
     steps = [
-        ("", [python, "-m", "venv", VENV]),
-        ("Installing uv", [VENV / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check", pins["uv"]]),
+        ("", [python, "-m", "venv", *(["--without-pip"] if lends_pip else []), VENV]),
+        ("Installing uv", [*(with_pip if lends_pip else [VENV / "bin" / "python", "-m", "pip"]), "install", "-q",
+                           "--disable-pip-version-check", pins["uv"]]),
         ("Installing sandbox/requirements.txt: MiniStack, the AWS CLI, pytest and what they need",
          [VENV / "bin" / "uv", "pip", "install", "-q", "-p", VENV / "bin" / "python", "-r", REQUIREMENTS]),
     ]

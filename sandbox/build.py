@@ -103,10 +103,10 @@ def submit(commit: str, source_version: str, initiator: str, push: fork.Push | N
     return build
 
 
-def start_worker() -> None:
+def start_worker(command: str = "work") -> None:
     """Start a process that runs what is queued, apart from the push that asked for it."""
     # A build goes on when the push that started it is interrupted, as on AWS.
-    start([str(VENV / "bin" / "python"), "-m", "sandbox", "work"], FOLDER / "worker.log",
+    start([str(VENV / "bin" / "python"), "-m", "sandbox", command], FOLDER / "worker.log",
           clean_environment(account.ACCOUNT / "home", VENV / "bin"))
 
 
@@ -121,7 +121,11 @@ def work() -> None:
             build = load(number)
             if build:
                 run_build(build)
-    # Nobody waits for this: clear up, and get the next build's environment ready.
+    prepare_next()
+
+
+def prepare_next() -> None:
+    """Clear up after the last build and get the next one's environment ready; nobody waits for it."""
     with lock("spare", wait=False) as free:
         if free:
             shutil.rmtree(TRASH, ignore_errors=True)
@@ -129,17 +133,20 @@ def work() -> None:
 
 
 def stop_worker() -> None:
-    """Stop the workers, and with them the build that runs."""
-    python = str(VENV / "bin" / "python")
+    """Stop the workers, and with them the build that runs and all that it has started."""
+    ours = [str(VENV / "bin" / "python"), "-m", "sandbox"]
     workers = [process for process in psutil.process_iter(["cmdline"])
-               if process.info["cmdline"] == [python, "-m", "sandbox", "work"]]
+               if (process.info["cmdline"] or [])[:3] == ours and process.info["cmdline"][3:] in (["work"], ["prepare"])]
+    family = []
     for process in workers:
         with contextlib.suppress(psutil.Error):
+            family += process.children(recursive=True)
             process.terminate()
     _, alive = psutil.wait_procs(workers, timeout=10)
-    for process in alive:
+    for process in [*alive, *family]:
         with contextlib.suppress(psutil.Error):
             process.kill()
+    psutil.wait_procs([*alive, *family], timeout=5)
 
 
 def stop_build(*_: Any) -> None:
@@ -256,7 +263,8 @@ def run_phases_of(build: Build, log: Log) -> tuple[Outcome, dict[str, str]]:
     credentials = account.assume_role(project.role_arn, f"AWSCodeBuild-{build.id}")
     variables = variables_of(build, project, spec, source, work, credentials, log)
     choose_runtimes(spec, log, variables["PATH"])
-    environment.take(IMAGE, work / "venv")
+    with lock("spare"):  # one that is being made is ready sooner than another
+        environment.take(IMAGE, work / "venv")
     log.line(f"Moving to directory {source}")
     if not spec.has_cache:
         log.line("Cache is not defined in the buildspec")

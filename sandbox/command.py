@@ -19,6 +19,7 @@ def up(_: argparse.Namespace) -> int:
     from sandbox import account, build, fork
 
     with laptop.lock("up"):
+        build.start_worker("prepare")
         account.bring_up()
         say("Deploying template.yml")
         account.deploy()
@@ -165,11 +166,19 @@ def work(_: argparse.Namespace) -> int:
     return 0
 
 
+def prepare(_: argparse.Namespace) -> int:
+    """get the next build's environment ready; only `up` calls this"""
+    from sandbox import build
+
+    build.prepare_next()
+    return 0
+
+
 COMMANDS = {"up": up, "build": start_build, "url": url, "env": env, "status": status, "down": down, "test": test,
-            "receive": receive, "work": work}
+            "receive": receive, "work": work, "prepare": prepare}
 # These make the environment on their first use; the others need one that is there.
 FIRST = ("up", "test")
-HIDDEN = ("receive", "work")
+HIDDEN = ("receive", "work", "prepare")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -102,7 +102,7 @@ def prepare(folder: Path, venv: Path) -> None:
     subprocess.run([*command, "-r", half / "requirements.txt"], check=True, stdin=subprocess.DEVNULL,
                    capture_output=True)
     for tree in (full, half / "venv"):
-        subprocess.run([sys.executable, "-m", "compileall", "-q", "-s", tree, "-p", venv, packages_of(tree)],
+        subprocess.run([sys.executable, "-m", "compileall", "-q", "-j0", "-s", tree, "-p", venv, packages_of(tree)],
                        stdin=subprocess.DEVNULL, capture_output=True)
     for script in (full / "bin").iterdir():
         content = script.read_bytes() if script.is_file() and not script.is_symlink() else b""

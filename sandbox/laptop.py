@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sandbox import Mistake
+from sandbox import Mistake, environment
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".sandbox"
@@ -209,7 +209,7 @@ def make_environment(python: Path) -> None:
     aws.write_text(f"#!/bin/sh\nexec {shlex.quote(str(VENV / 'bin' / 'python'))} -m awscli \"$@\"\n")
     aws.chmod(0o755)
     uv = VENV / "bin" / "uv"
-    wanted = (ROOT / "requirements.txt").read_text() if (ROOT / "requirements.txt").exists() else ""
+    wanted = environment.requirements(["-r", "requirements.txt"], ROOT) or ""
     write(IMAGE / "settings.json", json.dumps({"uv": str(uv), "cache": run(uv, "cache", "dir").stdout.strip(),
                                                "pip": pins["pip"], "wanted": wanted}))
 

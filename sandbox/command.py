@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shlex
 import shutil
@@ -158,6 +159,15 @@ def test(arguments: argparse.Namespace) -> int:
     os.execv(python, [str(python), "-m", "pytest", *everything, *arguments.pytest])
 
 
+def measure(arguments: argparse.Namespace) -> int:
+    """measure a push against the bare commands, on a fresh clone; takes minutes"""
+    from sandbox import benchmark
+
+    found = benchmark.measure(arguments.runs, (10,) if arguments.quick else (10, 100, 1000))
+    print(json.dumps(found, indent=1) if arguments.json else benchmark.report(found))
+    return 0
+
+
 def work(_: argparse.Namespace) -> int:
     """run what is queued; only a build that was submitted calls this"""
     from sandbox import build
@@ -175,9 +185,9 @@ def prepare(_: argparse.Namespace) -> int:
 
 
 COMMANDS = {"up": up, "build": start_build, "url": url, "env": env, "status": status, "down": down, "test": test,
-            "receive": receive, "work": work, "prepare": prepare}
+            "benchmark": measure,             "receive": receive, "work": work, "prepare": prepare}
 # These make the environment on their first use; the others need one that is there.
-FIRST = ("up", "test")
+FIRST = ("up", "test", "benchmark")
 HIDDEN = ("receive", "work", "prepare")
 
 
@@ -193,6 +203,10 @@ def parser() -> argparse.ArgumentParser:
             made_one = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
         if name == "build":
             made_one.add_argument("commit", nargs="?", help="a commit, branch or tag of the fork; default: main")
+        if name == "benchmark":
+            made_one.add_argument("--runs", type=int, default=5, help="runs of each kind (default: 5)")
+            made_one.add_argument("--quick", action="store_true", help="leave out 100 and 1,000 builds")
+            made_one.add_argument("--json", action="store_true", help="all single measurements, for programs")
         if name == "test":
             made_one.usage = "python3 -m sandbox test [options and names for pytest]"
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import shutil
 import socket
 import subprocess
 import time
@@ -19,14 +20,18 @@ import psutil
 import yaml
 
 from sandbox import Mistake
-from sandbox.laptop import (ACCOUNT, IMAGE, RELEASES, ROOT, VENV, clean_environment, git, is_loopback,
-                            read_json, run, say, start, write)
+from sandbox.laptop import (ACCOUNT, FOLDER, IMAGE, RELEASES, ROOT, VENV, clean_environment, end, git,
+                            is_loopback, read_json, run, say, start, started, write)
 
 REGION = "us-east-1"
 STACK = "hello-user"
 ALIAS = "live"
+# What makes a version another one than the one before, beside its number and description.
+RELEASED = ("CodeSha256", "Handler", "Runtime", "Role", "MemorySize", "Timeout", "Environment", "Layers",
+            "Architectures", "EphemeralStorage", "LoggingConfig", "TracingConfig")
 TEMPLATE = ROOT / "template.yml"
 STATE = ACCOUNT / "ministack.json"
+MINISTACK = ["-m", "ministack.app"]
 # The laptop's webhook needs no approval by GitHub; the ARN only switches the template's condition.
 CONNECTION = f"arn:aws:codeconnections:{REGION}:000000000000:connection/laptop"
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy for the loopback
@@ -61,14 +66,13 @@ class Release:
 
 def aws_environment(credentials: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the variables that make any AWS tool talk to this account and to nothing else."""
-    nowhere = str(ACCOUNT / "no-such-file")
     keys = credentials or {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     return {
         "AWS_ENDPOINT_URL": endpoint(),
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
-        "AWS_CONFIG_FILE": nowhere,
-        "AWS_SHARED_CREDENTIALS_FILE": nowhere,
+        "AWS_CONFIG_FILE": str(ACCOUNT / "config"),  # has the URL, too: a build may unset the variable
+        "AWS_SHARED_CREDENTIALS_FILE": str(ACCOUNT / "no-such-file"),
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_PAGER": "",
         **keys,
@@ -84,20 +88,18 @@ def endpoint() -> str:
 
 
 def running() -> dict[str, Any] | None:
-    """Return pid, port and start time of the MiniStack that this sandbox started, if it lives."""
+    """Return pid and port of the MiniStack that this sandbox started, if it lives."""
     state = read_json(STATE)
-    try:
+    with contextlib.suppress(psutil.Error):
         # A pid alone may belong to another process by now, after a restart of the machine.
-        if state and psutil.Process(state["pid"]).create_time() == state["created"]:
+        if state and state["folder"] == str(FOLDER) and psutil.Process(state["pid"]).cmdline()[1:] == MINISTACK:
             return state
-    except psutil.Error:
-        pass
     return None
 
 
 def bring_up() -> None:
     """Start MiniStack unless it runs and answers, on the port that it had before if that is free."""
-    if running() and answers():
+    if answers():
         return
     stop()
     for folder in (ACCOUNT / "state", ACCOUNT / "tmp", ACCOUNT / "home"):
@@ -118,15 +120,17 @@ def bring_up() -> None:
         "DOCKER_HOST": f"unix://{ACCOUNT}/no-docker",  # never touch the student's containers
         "LOG_LEVEL": "WARNING",
     }
-    process = start([str(VENV / "bin" / "python"), "-m", "ministack.app"], ACCOUNT / "ministack.log", env)
-    state = {"pid": process.pid, "port": port, "created": psutil.Process(process.pid).create_time()}
-    write(STATE, json.dumps(state))
+    write(ACCOUNT / "config", f"[default]\nregion = {REGION}\nendpoint_url = http://127.0.0.1:{port}\n")
+    process = start(MINISTACK[1], output=ACCOUNT / "ministack.log", env=env)
+    write(STATE, json.dumps({"pid": process.pid, "port": port, "folder": str(FOLDER)}))
     deadline = time.monotonic() + 60
     while not answers():
         if process.poll() is not None or time.monotonic() > deadline:
             raise Mistake("MiniStack did not start", f"read {ACCOUNT / 'ministack.log'}, then type "
                           "`python3 -m sandbox up`")
         time.sleep(0.02)
+    # It has read them. Left here, they would come back, outdated, after a kill.
+    shutil.rmtree(ACCOUNT / "state")
 
 
 def free_port(wanted: int) -> int:
@@ -153,17 +157,8 @@ def answers() -> bool:
 
 def stop() -> None:
     """Stop MiniStack, gently first: only a gentle stop keeps its state."""
-    state = running()
-    if not state:
-        return
-    process = psutil.Process(state["pid"])
-    family = [process, *process.children(recursive=True)]
-    process.terminate()
-    psutil.wait_procs(family, timeout=10)
-    for member in family:
-        if member.is_running():
-            member.kill()
-    psutil.wait_procs(family, timeout=10)
+    was_here = (read_json(STATE) or {}).get("folder") == str(FOLDER)  # else it would write where the clone was
+    end(started(MINISTACK[1]), gently=was_here)
 
 
 def aws(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -203,6 +198,9 @@ def session() -> Any:
 
 def deploy() -> None:
     """Deploy template.yml with the same command as on AWS."""
+    before = ""
+    with contextlib.suppress(Mistake):
+        before = live().version
     done = aws("cloudformation", "deploy", "--stack-name", STACK, "--template-file", TEMPLATE,
                "--capabilities", "CAPABILITY_IAM", "--no-fail-on-empty-changeset",
                # MiniStack makes this the API's id, so that the URL stays the same when it starts anew.
@@ -215,6 +213,9 @@ def deploy() -> None:
         reasons = "\n".join(dict.fromkeys([*done.stderr.strip().splitlines(), *events.stdout.strip().splitlines()]))
         raise Mistake(f"template.yml could not be deployed:\n{reasons}",
                       "mend template.yml, then type `python3 -m sandbox up`; what is live stays as it was")
+    if before and live().version != before:
+        say(f"This change of the alias moves it, on AWS too; here version {before} is live again, which a build released")
+        make_live(before)
 
 
 def repository_url() -> str:
@@ -309,43 +310,39 @@ def make_live(version: str) -> None:
     client("lambda").update_alias(FunctionName=output("FunctionName"), Name=ALIAS, FunctionVersion=version)
 
 
-def withdraw_unchanged(live_before: str) -> str:
-    """Withdraw a version whose code is that of the version before, and return which one is live.
+def withdraw_unchanged() -> str:
+    """Withdraw a new version that equals the one before it, and return which one is live.
 
     On AWS publish-version answers with the latest version if code and configuration are unchanged;
     MiniStack counts each update-function-code as a change.
     https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html
     """
-    functions = client("lambda")
-    name = output("FunctionName")
-    version = live().version
-    hashes = [functions.get_function_configuration(FunctionName=name, Qualifier=number)["CodeSha256"]
-              for number in (version, live_before)]
-    if int(version) <= int(live_before) or hashes[0] != hashes[1]:
+    version, last = live().version, newest_kept()
+    known = {int(found.pop("Version")): {key: found.get(key) for key in RELEASED} for found in versions_after(last - 1)}
+    if int(version) <= last or known.get(last) != known[int(version)]:
         return version
-    make_live(live_before)
-    functions.delete_function(FunctionName=name, Qualifier=version)
-    return live_before
+    make_live(str(last))
+    client("lambda").delete_function(FunctionName=output("FunctionName"), Qualifier=version)
+    return str(last)
 
 
-def keep_releases(green: bool) -> None:
-    """Keep a copy of each published version, and of which one is live if a green build made it so.
+def newest_kept() -> int:
+    """Return the highest number of a version that is kept; 1 is the template's own."""
+    return max((int(path.stem) for path in RELEASES.glob("*.json")), default=1)
 
-    MiniStack holds its state in memory: a killed one forgets it.
-    """
+
+def keep_releases() -> None:
+    """Keep a copy of each published version: MiniStack holds them in memory, a killed one forgets them."""
     functions = client("lambda")
     name = output("FunctionName")
     RELEASES.mkdir(exist_ok=True)
-    newest = max((int(path.stem) for path in RELEASES.glob("*.json")), default=1)
-    for found in versions_after(newest):
+    for found in versions_after(newest_kept()):
         where = functions.get_function(FunctionName=name, Qualifier=found["Version"])["Code"]["Location"]
         if not is_loopback(where):
             raise Mistake(f"the account names {where!r} for a release", "type `python3 -m sandbox up`")
         with DIRECT.open(where, timeout=60) as answer:
             (RELEASES / f"{found['Version']}.zip").write_bytes(answer.read())
         write(RELEASES / f"{found['Version']}.json", json.dumps({"description": found.get("Description", "")}))
-    if green:
-        write(RELEASES / "live", live().version)
 
 
 def versions_after(number: int) -> Iterator[dict[str, Any]]:
@@ -362,15 +359,17 @@ def versions_after(number: int) -> Iterator[dict[str, Any]]:
         marker = {"Marker": page["NextMarker"]}
 
 
-def restore_releases() -> None:
-    """Publish again what the account has forgotten, and make the last green version live."""
+def restore_releases(green: list[str]) -> None:
+    """Publish again what the account has forgotten, and see to it that a green version is live.
+
+    `green` names the versions that green builds have left live, the last one first.
+    """
     functions = client("lambda")
     name = output("FunctionName")
-    known = {found["Version"] for found in versions_after(0)}
-    lost = sorted(int(path.stem) for path in RELEASES.glob("*.json") if path.stem not in known)
-    if not lost:
-        return
-    say(f"Publishing {len(lost)} version(s) again that the account has lost")
+    last = max(int(found["Version"]) for found in versions_after(0))
+    lost = sorted(number for path in RELEASES.glob("*.json") if (number := int(path.stem)) > last)
+    if lost:
+        say(f"Publishing {len(lost)} version(s) again that the account has lost")
     for number in lost:
         content = (RELEASES / f"{number}.zip").read_bytes()
         description = read_json(RELEASES / f"{number}.json")["description"]
@@ -380,5 +379,6 @@ def restore_releases() -> None:
                 functions.delete_function(FunctionName=name, Qualifier=str(published))
             functions.update_function_code(FunctionName=name, ZipFile=content)
             published = int(functions.publish_version(FunctionName=name, Description=description)["Version"])
-    if (RELEASES / "live").exists():
-        make_live((RELEASES / "live").read_text())
+    first = "1"  # the template's own, before any build
+    if lost or live().version not in [*green, first]:
+        make_live((green or [first])[0])

@@ -24,8 +24,8 @@ import psutil
 
 from sandbox import Mistake, account, environment, fork
 from sandbox.buildspec import Buildspec, BuildspecError, read
-from sandbox.laptop import (BUILDS, CODEBUILD, FOLDER, FORK, IMAGE, TRASH, VENV, clean_environment, lock, read_json,
-                            refuse_foreign_endpoints, run, start, write)
+from sandbox.laptop import (BUILDS, CODEBUILD, FOLDER, FORK, IMAGE, TRASH, VENV, clean_environment, end, lock,
+                            read_json, refuse_foreign_endpoints, run, start, started, write)
 from sandbox.log import Log
 from sandbox.phases import Outcome, complete, run_phases
 from sandbox.shell import Shell, Stopped, TimedOut
@@ -90,15 +90,30 @@ def newest_first() -> Iterator[Build]:
     return filter(None, map(load, reversed(numbers())))
 
 
+def released() -> list[str]:
+    """Return the versions that green builds have left live, the last one first."""
+    return [build.live_after for build in newest_first() if build.status == "SUCCEEDED" and build.live_after]
+
+
 def submit(commit: str, source_version: str, initiator: str, push: fork.Push | None = None) -> Build:
-    """Put a build into the queue and see to it that a worker runs it."""
+    """Put a build into the queue, see to it that a worker runs it, and return it.
+
+    Of two pushes at the same moment, the hook of the second may be the first to come here. Then the
+    first push gets the second one's build: its own would put the older commit live.
+    """
     BUILDS.mkdir(exist_ok=True)
     with lock("queue"):
+        tip = fork.commit_of(push.ref) if push else None
+        if push and tip != commit:
+            for later in newest_first():
+                if (later.ref, later.commit) == (push.ref, tip):
+                    return later
         number = max(numbers(), default=0) + 1
-        (BUILDS / str(number)).mkdir()
         build = Build(number, str(uuid.uuid4()), commit, source_version, initiator, time.time(),
-                      push and push.ref, push and push.before).change()
-    build.log.touch()
+                      push and push.ref, push and push.before)
+        build.folder.mkdir()
+        build.log.touch()
+        build = build.change()
     start_worker()
     return build
 
@@ -106,14 +121,13 @@ def submit(commit: str, source_version: str, initiator: str, push: fork.Push | N
 def start_worker(command: str = "work") -> None:
     """Start a process that runs what is queued, apart from the push that asked for it."""
     # A build goes on when the push that started it is interrupted, as on AWS.
-    start([str(VENV / "bin" / "python"), "-m", "sandbox", command], FOLDER / "worker.log",
-          clean_environment(account.ACCOUNT / "home", VENV / "bin"))
+    start("sandbox", command, output=FOLDER / "worker.log",
+          env=clean_environment(account.ACCOUNT / "home", VENV / "bin"))
 
 
 def work() -> None:
     """Run all queued builds, the oldest first; the lock makes it one worker at a time."""
     signal.signal(signal.SIGTERM, stop_build)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.umask(0o022)
     with lock("worker"):
         recover()
@@ -134,19 +148,20 @@ def prepare_next() -> None:
 
 def stop_worker() -> None:
     """Stop the workers, and with them the build that runs and all that it has started."""
-    ours = [str(VENV / "bin" / "python"), "-m", "sandbox"]
-    workers = [process for process in psutil.process_iter(["cmdline"])
-               if (process.info["cmdline"] or [])[:3] == ours and process.info["cmdline"][3:] in (["work"], ["prepare"])]
-    family = []
-    for process in workers:
-        with contextlib.suppress(psutil.Error):
-            family += process.children(recursive=True)
-            process.terminate()
-    _, alive = psutil.wait_procs(workers, timeout=10)
-    for process in [*alive, *family]:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
-    psutil.wait_procs([*alive, *family], timeout=5)
+    end([*started("sandbox", "work"), *started("sandbox", "prepare")])
+    for number in unfinished():
+        end_leftovers(load(number))
+
+
+def end_leftovers(build: Build | None) -> None:
+    """End what a build has started whose worker was killed: it could still release something.
+
+    On macOS the system's own programs, as sh, hide their environment and are not found.
+    """
+    mine = build and f":{build.id}"
+    while build and (left := [process for process in psutil.process_iter(["environ"])
+                              if (process.info["environ"] or {}).get("CODEBUILD_BUILD_ID", "").endswith(mine)]):
+        end(left, gently=False)
 
 
 def stop_build(*_: Any) -> None:
@@ -170,7 +185,7 @@ def unfinished() -> list[int]:
     found = []
     for build in newest_first():
         if build.status in ENDED:
-            break  # builds end in the order of their numbers
+            break  # builds end in the order of their numbers: a worker that cannot write this down ends
         found.append(build.number)
     return found[::-1]
 
@@ -180,12 +195,17 @@ def recover() -> None:
     for number in unfinished():
         build = load(number)
         if build and build.status == "IN_PROGRESS":
+            end_leftovers(build)
             finish(build, Outcome("FAULT", build.phase, "the build's process was killed"))
 
 
 def run_build(build: Build) -> None:
     """Run one build to its end, whatever happens in it."""
-    log = Log(build.log)
+    try:
+        log = Log(build.log)
+    except OSError as error:
+        finish(build, Outcome("FAULT", None, f"the log cannot be written: {error}"))
+        return
     outcome = Outcome("FAULT")
     hint, exported = "", {}
     try:
@@ -193,12 +213,14 @@ def run_build(build: Build) -> None:
         outcome, exported = run_phases_of(build, log)
     except BuildspecError as error:
         place = f" (line {error.line}, column {error.column})" if error.line else ""
-        complete(log, "DOWNLOAD_SOURCE", error.code, error.message)
         outcome = Outcome("FAILED", "DOWNLOAD_SOURCE", error.message + place)
+        with contextlib.suppress(OSError):
+            complete(log, "DOWNLOAD_SOURCE", error.code, error.message)
         hint = error.hint
     except Mistake as error:
-        log.note(f"error: {error}")
         outcome, hint = Outcome("FAULT", None, str(error)), error.hint
+        with contextlib.suppress(OSError):
+            log.note(f"error: {error}")
     except (Stopped, TimedOut) as end:
         outcome = Outcome("STOPPED" if isinstance(end, Stopped) else "TIMED_OUT", None, "the build was stopped")
     except Exception as error:
@@ -215,24 +237,21 @@ def run_build(build: Build) -> None:
 
 def finish(build: Build, outcome: Outcome, hint: str = "", exported: dict[str, str] | None = None) -> None:
     """Leave the account as the outcome says, clear up, and end the record."""
-    discard_work()
     live = build.live_before
     try:
-        live = account.live().version
-        green = outcome.status == "SUCCEEDED"
-        if not green and build.live_before and live != build.live_before:
-            # The alias had moved before the build went red. On AWS it would stay; here only a
-            # green build changes what is live.
-            account.make_live(build.live_before)
-            live = build.live_before
-        elif green and build.live_before:
-            live = account.withdraw_unchanged(build.live_before)
-        account.keep_releases(green)
-        send_log(build)
-    except Exception as error:  # the account is gone: `up` brings it back with the last green version
-        outcome = dataclasses.replace(outcome, reason=f"{outcome.reason}; the account: {error}".lstrip("; "))
+        discard_work()
         if outcome.status == "SUCCEEDED":
-            outcome = dataclasses.replace(outcome, status="FAULT")
+            live = account.withdraw_unchanged()
+        account.keep_releases()
+        send_log(build)
+    except Exception as error:  # the account is gone or the disk is full: `up` builds the commit again
+        live = build.live_before
+        outcome = Outcome("FAULT", outcome.phase, f"{outcome.reason}; the build could not be ended: {error}".lstrip("; "))
+    if outcome.status != "SUCCEEDED" and live:
+        # The alias may have moved before the build went red. On AWS it would stay; here only a
+        # green build changes what is live.
+        with contextlib.suppress(Exception):  # without an account nothing is live; `up` brings the last green back
+            account.make_live(live)
     build.change(status=outcome.status, phase=outcome.phase, reason=outcome.reason, hint=hint, live_after=live,
                  exported=exported or {}, ended=time.time())
 
@@ -436,14 +455,17 @@ def follow(build: Build, out: TextIO) -> Build:
     """Show a build's log as it grows, until the build has ended, and return its last record."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     alone_since: float | None = None
+    at_restart: Build | None = None
     with open(build.log, "rb") as stream:
         while True:
-            ended = (load(build.number) or build).status in ENDED
+            known = load(build.number)
+            if not known:
+                raise Mistake("the sandbox has been taken down meanwhile", "type `python3 -m sandbox up`")
             while piece := stream.read(1 << 16):
                 out.write(harmless(decoder.decode(piece)))
                 out.flush()
-            if ended:
-                return load(build.number) or build
+            if known.status in ENDED:
+                return known
             time.sleep(0.02)
             if worker_lives():
                 alone_since = None
@@ -451,6 +473,11 @@ def follow(build: Build, out: TextIO) -> Build:
                 alone_since = time.monotonic()
             elif time.monotonic() - alone_since > 3:
                 # It was killed. A new one ends the record and takes the rest of the queue.
+                oldest = load(next(iter(unfinished()), build.number))
+                if oldest == at_restart:
+                    raise Mistake(f"the program that runs the builds ends at once: read {FOLDER / 'worker.log'}",
+                                  "is the disk full? Mend it, then type `python3 -m sandbox up`")
+                at_restart = oldest
                 start_worker()
                 alone_since = None
 

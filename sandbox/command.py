@@ -3,77 +3,101 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, TextIO
 
 from sandbox import Mistake, laptop
 from sandbox.laptop import FOLDER, ROOT, git, say
+
+if TYPE_CHECKING:
+    from sandbox.build import Build
 
 
 def up(_: argparse.Namespace) -> int:
     """start the account, deploy template.yml, make the fork, build the commit at HEAD"""
     from sandbox import account, build, fork
 
-    with laptop.lock("up"):
+    with laptop.lock("up"), contextlib.ExitStack() as stack:
+        restart = not account.answers()
+        if restart:
+            build.stop_worker()  # the account that it built for is gone
+            stack.enter_context(laptop.lock("worker"))
         build.start_worker("prepare")
         account.bring_up()
         say("Deploying template.yml")
         account.deploy()
-        account.restore_releases()
+        if restart:
+            account.restore_releases(build.released())
         fork.make()
         if git("status", "--porcelain").stdout.strip():
             say("You have changes that are not committed: no push and no build contains them")
         fork.push_head()
-        head, main = git("rev-parse", "HEAD").stdout.strip(), fork.commit_of("refs/heads/main")
-        newest = next((item for item in build.newest_first() if item.commit == main), None)
-        if newest and newest.status not in ("FAULT", "STOPPED", "QUEUED", "IN_PROGRESS"):
-            say(f"The fork's main is at {main[:7]}, which build {newest.number} has built ({newest.status})")
-            if head != main:
-                say(f"Your HEAD is at {head[:7]}: `git push sandbox` pushes it")
-            ended = newest
-        else:
-            waiting = newest and newest.status in ("QUEUED", "IN_PROGRESS")
-            started = newest if waiting else build.submit(main, "main", "root", fork.Push(fork.NOTHING, main,
-                                                                                        "refs/heads/main"))
-            if waiting:
-                build.start_worker()
-            ended = build.follow(started, sys.stderr)
-            for line in build.verdict(ended):
-                say(line)
+    for number in build.unfinished()[-1:]:  # the end of a queue that lost its worker
+        build.start_worker()
+        show(build.load(number), sys.stderr)
+    head, main = git("rev-parse", "HEAD").stdout.strip(), fork.commit_of("refs/heads/main")
+    newest = next((item for item in build.newest_first() if item.commit == main), None)
+    if newest and newest.status in ("SUCCEEDED", "FAILED", "TIMED_OUT"):
+        say(f"The fork's main is at {main[:7]}, which build {newest.number} has built ({newest.status})")
+        if head != main:
+            say(f"Your HEAD is at {head[:7]}: `git push sandbox` pushes it")
+    else:
+        if not newest or newest.status in build.ENDED:
+            newest = build.submit(main, "main", "root", fork.Push(fork.NOTHING, main, "refs/heads/main"))
+        newest = show(newest, sys.stderr)
     print(account.url())
     print(f'Try it: curl "{account.url()}?user=CI%20CD%20Developer"')
-    return 0 if ended.status == "SUCCEEDED" else 1
+    return 0 if newest.status == "SUCCEEDED" else 1
+
+
+def show(item: Build, out: TextIO) -> Build:
+    """Show a build until it has ended, say how it went, and return its last record."""
+    from sandbox import build
+
+    ended = build.follow(item, out)
+    for line in build.verdict(ended):
+        say(line)
+    return ended
 
 
 def receive(_: argparse.Namespace) -> int:
     """build what a push has brought; only the fork's hook calls this"""
+    # The push has landed, so its build is asked for, also if the student ends `git push` now. A
+    # handler that does nothing is not handed on to the build; to ignore the signal would be.
+    for name in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(name, lambda *_: None)
     from sandbox import account, build, fork
 
-    landed = fork.pushes(sys.stdin)
+    told, started = [], []
     try:
         groups = account.project().filter_groups
-        started = []
-        for push in landed:
+        for push in fork.pushes(sys.stdin.buffer):
+            name, commit = fork.shown(push.ref), fork.commit_of(push.after)
             reason = fork.why_not(push, groups)
-            if reason:
-                say(f"{fork.shown(push.ref)} is not built: {reason}")
-            else:
-                say(f"{fork.shown(push.ref)} is now {push.after[:7]}: {fork.subject(push.after)}")
-                started.append(build.submit(push.after, push.after, "GitHub-Hookshot/sandbox", push))
+            if reason or not commit:
+                told.append(f"{name} is not built: {reason or 'it is no commit'}")
+                continue
+            item = build.submit(commit, commit, "GitHub-Hookshot/sandbox", push)
+            late = "" if item.commit == commit else f"; a later push has it at {item.commit[:7]}, which is built"
+            told.append(f"{name} is now {push.after[:7]}: {fork.subject(push.after)}{late}")
+            started.append(item)
+        for text in told:
+            say(text)
         for item in started:
-            ended = build.follow(item, sys.stderr)
-            for line in build.verdict(ended):
-                say(line)
-    except Mistake as mistake:
-        # The push has landed; `up` builds what has not been built.
-        say(f"error: {mistake}")
-        say(f"hint: {mistake.hint}")
-        say("the push has landed and NOTHING WAS BUILT")
+            show(item, sys.stderr)
+    except Exception as error:  # whatever it is, git has the push already
+        say(f"error: {error}")
+        say(f"hint: {getattr(error, 'hint', 'type `python3 -m sandbox up`')}")
+        if not started:
+            say("the push has landed and NOTHING WAS BUILT")
     return 0
 
 
@@ -86,9 +110,7 @@ def start_build(arguments: argparse.Namespace) -> int:
     commit = fork.commit_of(wanted)
     if not commit:
         raise Mistake(f"the fork has no commit {wanted!r}", "push it first: `git push sandbox`")
-    ended = build.follow(build.submit(commit, wanted, "root"), sys.stdout)
-    for line in build.verdict(ended):
-        say(line)
+    ended = show(build.submit(commit, wanted, "root"), sys.stdout)
     return 0 if ended.status == "SUCCEEDED" else 1
 
 
@@ -140,10 +162,11 @@ def down(_: argparse.Namespace) -> int:
     """stop everything and remove .sandbox/ and the remote"""
     from sandbox import account, build, fork
 
-    build.stop_worker()
-    account.stop()
-    fork.remove_remote()
-    shutil.rmtree(FOLDER, ignore_errors=True)
+    with laptop.lock("up"):
+        build.stop_worker()
+        account.stop()
+        fork.remove_remote()
+        shutil.rmtree(FOLDER, ignore_errors=True)
     if FOLDER.exists():
         raise Mistake(f"{FOLDER} could not be removed", f"type `rm -rf {shlex.quote(str(FOLDER))}`")
     say("Stopped. Nothing of the sandbox is left but your commits")
@@ -230,6 +253,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return COMMANDS[arguments.command](arguments)
     except Mistake as mistake:
         print(f"error: {mistake}\nhint: {mistake.hint}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # as in `status | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except OSError as error:
+        print(f"error: {error}\nhint: mend it (is the disk full?), then type `python3 -m sandbox up`", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("error: interrupted\nhint: a build that has started goes on; `python3 -m sandbox status` shows it",

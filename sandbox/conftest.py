@@ -5,6 +5,10 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="run hundreds of generated pushes and deploys; takes half an hour")
+
+
 def pytest_ignore_collect(collection_path, config):
     named = [(config.invocation_params.dir / str(argument).split("::")[0]).resolve()
              for argument in config.args]

@@ -57,7 +57,14 @@ def make(uv: Path, python: Path, venv: Path, pip: str, cache: Path) -> None:
     """Make an environment that holds pip and nothing else, with a `pip` that goes by this file."""
     for command in (["venv", "-q", "-p", python, venv],
                     ["pip", "install", "-q", "-p", venv / "bin" / "python", "--link-mode", "copy", pip]):
-        subprocess.run([uv, *command, "--cache-dir", cache], check=True, stdin=subprocess.DEVNULL, capture_output=True)
+        call(uv, *command, "--cache-dir", cache)
+
+
+def call(*command: str | Path) -> None:
+    """Run a program; raises OSError with what it says if it fails."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
+    if done.returncode:
+        raise OSError(f"{Path(command[0]).name} failed: {done.stderr.decode(errors='replace').strip()[-800:]}")
 
 
 def place_pip(folder: Path, venv: Path) -> None:
@@ -99,8 +106,7 @@ def prepare(folder: Path, venv: Path) -> None:
     shutil.copytree(full, half / "venv", symlinks=True)
     command = [uv, "pip", "install", "-q", "-p", full / "bin" / "python", "--link-mode", "copy", "--cache-dir", cache]
     (half / "requirements.txt").write_text(settings["wanted"])
-    subprocess.run([*command, "-r", half / "requirements.txt"], check=True, stdin=subprocess.DEVNULL,
-                   capture_output=True)
+    call(*command, "-r", half / "requirements.txt")
     for tree in (full, half / "venv"):
         subprocess.run([sys.executable, "-m", "compileall", "-q", "-j0", "-s", tree, "-p", venv, packages_of(tree)],
                        stdin=subprocess.DEVNULL, capture_output=True)

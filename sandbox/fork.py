@@ -102,9 +102,9 @@ def push_head() -> bool:
     return True
 
 
-def pushes(lines: Iterable[str]) -> list[Push]:
-    """Read what git gives a post-receive hook on stdin."""
-    return [Push(*line.rstrip("\n").split(" ", 2)) for line in lines if line.strip()]
+def pushes(lines: Iterable[bytes]) -> list[Push]:
+    """Read what git gives a post-receive hook on stdin; a ref's name may be no text."""
+    return [Push(*os.fsdecode(line.rstrip(b"\n")).split(" ", 2)) for line in lines if line.strip()]
 
 
 def why_not(push: Push, groups: Iterable[Iterable[Mapping[str, Any]]]) -> str | None:

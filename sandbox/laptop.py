@@ -14,10 +14,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from sandbox import Mistake, environment
+
+if TYPE_CHECKING:
+    import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".sandbox"
@@ -70,11 +73,41 @@ def run(*command: str | Path, env: Mapping[str, str] | None = None, cwd: Path | 
     return done
 
 
-def start(command: list[str], output: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a program that outlives this one, in a session of its own."""
+def start(*module: str, output: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a Python module that outlives this program, in a session of its own."""
     with open(output, "ab") as stream:
-        return subprocess.Popen(command, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=stream,
-                                stderr=stream, start_new_session=True)
+        return subprocess.Popen([str(VENV / "bin" / "python"), "-m", *module], env=env, cwd=ROOT,
+                                stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True)
+
+
+def started(*module: str) -> list[psutil.Process]:
+    """Return the processes of this clone that `start` has started and that live.
+
+    Their directory tells whose they are: it moves with the clone, and the path of Python may be
+    another than the one that was called, as on macOS.
+    """
+    import psutil
+
+    return [process for process in psutil.process_iter(["cmdline", "cwd"])
+            if (process.info["cmdline"] or [])[1:] == ["-m", *module] and process.info["cwd"] == str(ROOT)]
+
+
+def end(processes: list[psutil.Process], gently: bool = True) -> None:
+    """End processes and all their children; gently gives them ten seconds to end by themselves."""
+    import psutil
+
+    family = list(processes)
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            family += process.children(recursive=True)
+            if gently:
+                process.terminate()
+    if gently:
+        psutil.wait_procs(processes, timeout=10)
+    for process in family:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(family, timeout=10)
 
 
 def git(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -107,13 +140,20 @@ def read_json(path: Path) -> Any:
 @contextlib.contextmanager
 def lock(name: str, wait: bool = True) -> Iterator[bool]:
     """Hold the lock of that name while the block runs; yield False if another process has it."""
-    with open(FOLDER / f"{name}.lock", "a") as stream:
+    path = FOLDER / f"{name}.lock"
+    with contextlib.ExitStack() as stack:
         try:
+            stream = stack.enter_context(open(path, "a"))
             fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            gone = not path.exists()  # `down` has removed it while this process waited
         except BlockingIOError:
             yield False
-        else:
-            yield True
+            return
+        except FileNotFoundError:
+            gone = True
+        if gone:
+            raise Mistake("the sandbox has been taken down meanwhile", "type `python3 -m sandbox up`")
+        yield True
 
 
 def refuse_foreign_endpoints(env: Mapping[str, str]) -> None:
@@ -181,7 +221,8 @@ def make_environment(python: Path) -> None:
         raise Mistake("this Python has no venv module",
                       f"type `sudo apt install python{version}-venv` (or install Python from python.org)")
     say(f"Making the sandbox's Python environment in {FOLDER.name}/ (only the first time)")
-    shutil.rmtree(VENV, ignore_errors=True)
+    for outdated in (VENV, IMAGE):  # both hold the path of this folder, which may have been moved
+        shutil.rmtree(outdated, ignore_errors=True)
     pins = {line.split("==")[0]: line for line in REQUIREMENTS.read_text().splitlines()}
     # The Python at hand mostly has a pip that can install for another one; making a second is slow.
     with_pip = [python, "-m", "pip", "--python", VENV / "bin" / "python"]

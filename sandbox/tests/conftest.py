@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -157,3 +158,63 @@ def change_greeting(someone: Student, word: str) -> str:
     tests = (someone.clone / "test_hello_world.py").read_text()
     someone.write("test_hello_world.py", tests.replace(f'"{old} ', f'"{word} '))
     return someone.commit(f"Say {word}")
+
+
+QUICK = """\
+version: 0.2
+phases:
+  pre_build:
+    commands:
+      - python -m doctest test.txt
+  build:
+    commands:
+      - touch -t 198001010000 hello_user.py
+      - python -m zipfile -c hello_user.zip hello_user.py
+  post_build:
+    commands:
+      - test "$CODEBUILD_BUILD_SUCCEEDING" = 1
+      - aws lambda update-function-code --function-name "$FUNCTION_NAME" --zip-file fileb://hello_user.zip
+      - aws lambda wait function-updated-v2 --function-name "$FUNCTION_NAME"
+      - VERSION=$(aws lambda publish-version --function-name "$FUNCTION_NAME" --description \
+"$CODEBUILD_RESOLVED_SOURCE_VERSION" --query Version --output text) && aws lambda update-alias --function-name \
+"$FUNCTION_NAME" --name "$ALIAS_NAME" --function-version "$VERSION"
+"""
+
+
+class Quick(Student):
+    """A student whose builds install nothing, test with doctest, and have the image's own aws."""
+
+    def up(self) -> str:
+        return self.sandbox("up").stderr
+
+    def say(self, word: str, *before: str) -> str:
+        """Commit a handler that answers with this word, a test for it, and commands that a build runs first."""
+        self.write("hello_user.py", "import json\n\n\ndef hello_user_handler(event, context):\n"
+                   f"    return {{'statusCode': 200, 'body': json.dumps({{'message': {word!r}}})}}\n")
+        self.write("test.txt", ">>> import hello_user\n>>> hello_user.hello_user_handler({}, None)['body']\n"
+                   f"'{{\"message\": \"{word}\"}}'\n")
+        self.write("buildspec.yml", QUICK.replace("commands:\n", "commands:\n" + "".join(
+            f"      - {json.dumps(command)}\n" for command in before), 1))
+        return self.commit(f"Say {word}")
+
+    def wait_for(self, what, seconds: float = 60):
+        """Wait until what() is true and return it."""
+        deadline = time.monotonic() + seconds
+        while not (found := what()):
+            assert time.monotonic() < deadline, what
+            time.sleep(0.02)
+        return found
+
+
+@pytest.fixture(scope="session")
+def quick(tmp_path_factory):
+    """A student with quick builds whose sandbox is up; each test leaves it up and green."""
+    someone = Quick(tmp_path_factory.mktemp("quick"))
+    try:
+        someone.say("start")
+        someone.first_up = someone.up()
+        # The spare environment of the next builds need hold nothing that is large.
+        (someone.clone / ".sandbox" / "image" / "wanted").write_text("iniconfig")
+        yield someone
+    finally:
+        someone.leave()

@@ -454,8 +454,7 @@ def send_log(build: Build) -> None:
 def follow(build: Build, out: TextIO) -> Build:
     """Show a build's log as it grows, until the build has ended, and return its last record."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    alone_since: float | None = None
-    at_restart: Build | None = None
+    restart_at, stuck, tries = time.monotonic() + 1, None, 0
     with open(build.log, "rb") as stream:
         while True:
             known = load(build.number)
@@ -468,18 +467,16 @@ def follow(build: Build, out: TextIO) -> Build:
                 return known
             time.sleep(0.02)
             if worker_lives():
-                alone_since = None
-            elif alone_since is None:
-                alone_since = time.monotonic()
-            elif time.monotonic() - alone_since > 3:
+                restart_at = time.monotonic() + 1
+            elif time.monotonic() > restart_at:
                 # It was killed. A new one ends the record and takes the rest of the queue.
                 oldest = load(next(iter(unfinished()), build.number))
-                if oldest == at_restart:
+                stuck, tries = oldest, tries + 1 if oldest == stuck else 1
+                if tries > 3:
                     raise Mistake(f"the program that runs the builds ends at once: read {FOLDER / 'worker.log'}",
                                   "is the disk full? Mend it, then type `python3 -m sandbox up`")
-                at_restart = oldest
                 start_worker()
-                alone_since = None
+                restart_at = time.monotonic() + 3
 
 
 def worker_lives() -> bool:

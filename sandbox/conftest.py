@@ -2,11 +2,23 @@
 
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).parent
 
 
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="run hundreds of generated pushes and deploys; takes half an hour")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: runs only with --long")
+
+
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if item.get_closest_marker("long") and not config.getoption("--long"):
+            item.add_marker(pytest.mark.skip(reason="runs with --long"))
 
 
 def pytest_ignore_collect(collection_path, config):

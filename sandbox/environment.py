@@ -103,19 +103,24 @@ def prepare(folder: Path, venv: Path) -> None:
     half.mkdir(parents=True)
     uv, cache = Path(settings["uv"]), Path(settings["cache"])
     make(uv, Path(sys.executable), full, settings["pip"], cache)
+    compile_packages(full, venv)
     shutil.copytree(full, half / "venv", symlinks=True)
     command = [uv, "pip", "install", "-q", "-p", full / "bin" / "python", "--link-mode", "copy", "--cache-dir", cache]
     (half / "requirements.txt").write_text(settings["wanted"])
     call(*command, "-r", half / "requirements.txt")
-    for tree in (full, half / "venv"):
-        subprocess.run([sys.executable, "-m", "compileall", "-q", "-j0", "-s", tree, "-p", venv, packages_of(tree)],
-                       stdin=subprocess.DEVNULL, capture_output=True)
+    compile_packages(full, venv)
     for script in (full / "bin").iterdir():
         content = script.read_bytes() if script.is_file() and not script.is_symlink() else b""
         if content.startswith(b"#!"):
             script.write_bytes(content.replace(os.fsencode(full), os.fsencode(venv)))
     (half / "key").write_text(key_of(settings["wanted"]))
     os.rename(half, spare)
+
+
+def compile_packages(tree: Path, venv: Path) -> None:
+    """Compile an environment's packages for the place `venv`; what is compiled already stays."""
+    subprocess.run([sys.executable, "-m", "compileall", "-q", "-j0", "-s", tree, "-p", venv, packages_of(tree)],
+                   stdin=subprocess.DEVNULL, capture_output=True)
 
 
 def take(folder: Path, venv: Path) -> None:

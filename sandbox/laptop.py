@@ -62,13 +62,13 @@ def run(*command: str | Path, env: Mapping[str, str] | None = None, cwd: Path | 
         check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run a program to its end and return what it said.
 
-    Raises Mistake with the last line of its stderr if it fails and `check` is true.
+    Raises Mistake with the last two lines of its stderr if it fails and `check` is true.
     """
     done = subprocess.run([str(part) for part in command], env=env, cwd=cwd or ROOT, text=True,
                           errors="replace", stdin=subprocess.DEVNULL, capture_output=True)
     if check and done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise Mistake(f"`{shlex.join(map(str, command[:3]))} …` failed: {lines[-1]}",
+        raise Mistake(f"`{shlex.join(map(str, command[:3]))} …` failed: {'; '.join(lines[-2:])}",
                       "mend what it says, then type `python3 -m sandbox up`")
     return done
 

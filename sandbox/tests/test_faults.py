@@ -1,0 +1,541 @@
+"""Faults that a laptop can have: afterwards `up` alone brings everything back.
+
+Each test injects one fault, bounds what it starts, and ends only what it has started.
+"""
+
+import contextlib
+import itertools
+import json
+import os
+import pty
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+
+import psutil
+import pytest
+from conftest import Quick
+
+LONG = pytest.mark.long
+SLOW = "for i in $(seq 300); do sleep 0.1; done"  # thirty seconds, if nobody ends it
+
+
+def worker(someone):
+    """Return the process that runs the builds, or None."""
+    found = [process for process in psutil.process_iter(["cmdline", "cwd"])
+             if (process.info["cmdline"] or [])[1:] == ["-m", "sandbox", "work"]
+             and process.info["cwd"] == str(someone.clone)]
+    return max(found, key=lambda process: len(process.children()), default=None)
+
+
+def shell_of(someone):
+    """Return the shell of the command that a build runs, or None."""
+    with contextlib.suppress(psutil.Error):
+        return next(iter(worker(someone).children()), None) if worker(someone) else None
+
+
+def push_in_background(someone, **options):
+    nowhere = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}
+    return subprocess.Popen(["git", "push", "sandbox"], cwd=someone.clone, env=someone.env, start_new_session=True,
+                            **nowhere | options)
+
+
+def log_of_last(someone):
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        numbers = [int(path.name) for path in (someone.clone / ".sandbox" / "builds").iterdir()]
+        return (someone.clone / ".sandbox" / "builds" / str(max(numbers)) / "log").read_text(errors="replace")
+    return ""
+
+
+def runs(someone, text):
+    """Wait until the last build has written this text."""
+    return someone.wait_for(lambda: text in log_of_last(someone))
+
+
+def kill(process):
+    with contextlib.suppress(psutil.Error, ProcessLookupError):
+        process.send_signal(signal.SIGKILL)
+
+
+def is_back(someone, word):
+    """Check what every fault must leave: all ended, main built and green, its word live."""
+    tip = someone.git("rev-parse", "HEAD").stdout.strip()
+    assert someone.git("--git-dir=.sandbox/fork.git", "rev-parse", "main").stdout.strip() == tip
+    assert all(build["status"] not in ("QUEUED", "IN_PROGRESS") for build in someone.builds())
+    last = [build for build in someone.builds() if build["commit"] == tip][-1]
+    assert last["status"] == "SUCCEEDED"
+    assert someone.message() == word
+    assert someone.live() == last["live_after"]
+
+
+# Moments of a build, each as the text that its log then ends with.
+MOMENTS = {"at-the-start": "Waiting for agent ping", "in-pre-build": "Running command sleep 0.7",
+           "in-the-release": "Running command VERSION="}
+
+
+def kill_shell(someone, push):
+    kill(someone.wait_for(lambda: shell_of(someone)))
+
+
+def kill_worker(someone, push):
+    kill(someone.wait_for(lambda: worker(someone)))
+
+
+def kill_hook(someone, push):
+    for process in psutil.Process(push.pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "receive" in process.cmdline():
+                kill(process)
+
+
+def kill_client(someone, push):
+    os.kill(push.pid, signal.SIGKILL)
+
+
+def interrupt_client(someone, push):
+    os.killpg(push.pid, signal.SIGINT)  # Ctrl-C in a terminal
+
+
+def kill_account(someone, push):
+    os.kill(someone.account()["pid"], signal.SIGKILL)
+
+
+def kill_all(someone, push):
+    os.kill(someone.account()["pid"], signal.SIGKILL)
+    kill_worker(someone, push)
+    kill_hook(someone, push)
+    kill_client(someone, push)
+
+
+@pytest.mark.parametrize("fault, moment", [
+    (kill_worker, "in-the-release"), (kill_all, "in-the-release"),
+    *[pytest.param(fault, moment, marks=LONG) for fault, moment in itertools.product(
+        (kill_shell, kill_worker, kill_hook, kill_client, interrupt_client, kill_account, kill_all), MOMENTS)
+      if (fault, moment) not in ((kill_worker, "in-the-release"), (kill_all, "in-the-release"))],
+], ids=lambda value: value.__name__ if callable(value) else value)
+def test_kill_then_up_brings_all_back(quick, fault, moment):
+    word = f"{fault.__name__} {moment}"
+    quick.say(word, "sleep 0.7")
+    count = len(quick.builds())
+    push = push_in_background(quick)
+    quick.wait_for(lambda: len(quick.builds()) > count)
+    runs(quick, MOMENTS[moment])
+    fault(quick, push)
+    push.wait(60)
+    said = quick.sandbox("up", code=None)
+    assert "Traceback" not in said.stderr
+    if fault is kill_shell:  # a command that was killed has failed, and that is the build's answer
+        assert quick.builds()[-1]["status"] in ("FAILED", "SUCCEEDED")  # or it had ended before
+        quick.sandbox("build")
+    is_back(quick, word)
+
+
+@pytest.mark.parametrize("seconds", [0.2, *[pytest.param(tenths / 20, marks=LONG) for tenths in (0, 1, 2, 3, 5, 6, 8)]])
+def test_client_killed_while_the_push_lands_is_built(quick, seconds):
+    word = f"killed after {seconds}"
+    quick.say(word)
+    push = push_in_background(quick)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        push.wait(seconds)
+    for process in [*psutil.Process(push.pid).children(recursive=True), psutil.Process(push.pid)]:
+        kill(process)
+    push.wait(60)
+    quick.git("push", "sandbox", code=None)  # if it had not landed
+    quick.up()
+    is_back(quick, word)
+
+
+def test_closed_terminal_leaves_the_build_running(quick):
+    quick.say("closed terminal", "sleep 0.5")
+    count = len(quick.builds())
+    terminal, inner = pty.openpty()
+    push = push_in_background(quick, stdin=inner, stdout=inner, stderr=inner,
+                              preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)))  # its terminal from now
+    os.close(inner)
+    quick.wait_for(lambda: len(quick.builds()) > count)
+    os.close(terminal)
+    push.wait(60)
+    quick.wait_for(lambda: quick.builds()[-1]["status"] == "SUCCEEDED")
+    is_back(quick, "closed terminal")
+
+
+@LONG
+def test_killed_build_releases_nothing_afterwards(quick):
+    """The worker dies; the build's own commands live on and must not release."""
+    before = quick.live()
+    quick.say("too late", SLOW)
+    push = push_in_background(quick)
+    shell = quick.wait_for(lambda: shell_of(quick) if "Running command for" in log_of_last(quick) else None)
+    kill_worker(quick, push)
+    push.wait(60)
+    assert not shell.is_running()
+    assert quick.builds()[-1]["status"] == "FAULT"
+    assert "the build's process was killed" in quick.builds()[-1]["reason"]
+    assert quick.live() == before
+    quick.say("in time")
+    quick.push()
+    is_back(quick, "in time")
+
+
+def test_kill_after_the_alias_has_moved_takes_it_back(quick):
+    before, old = quick.live(), quick.message()
+    quick.say("not green")
+    quick.write("buildspec.yml", (quick.clone / "buildspec.yml").read_text() + f"      - {SLOW}\n")
+    quick.commit("Wait after the release")
+    push = push_in_background(quick)
+    runs(quick, "Running command for")
+    assert quick.live() != before
+    kill_worker(quick, push)
+    push.wait(60)
+    assert (quick.live(), quick.message()) == (before, old)
+    quick.say("green again")
+    quick.push()
+    is_back(quick, "green again")
+
+
+@LONG
+def test_machine_restart_keeps_a_rollback_and_loses_nothing(quick):
+    quick.say("before the restart")
+    quick.push()
+    old = quick.builds()[-2]["live_after"] or quick.live()
+    quick.aws("lambda", "update-alias", "--function-name", "hello_user", "--name", "live", "--function-version", old)
+    quick.aws("ssm", "put-parameter", "--name", "kept", "--type", "String", "--value", "here")
+    os.kill(quick.account()["pid"], signal.SIGTERM)  # what a machine that shuts down sends
+    quick.wait_for(lambda: not psutil.pid_exists(quick.account()["pid"]))
+    quick.up()
+    assert quick.live() == old
+    assert quick.aws("ssm", "get-parameter", "--name", "kept", "--query", "Parameter.Value",
+                     "--output", "text").stdout == "here\n"
+    # What the gentle stop has left must not come back, outdated, after a kill.
+    word = "after the restart"
+    quick.say(word)
+    quick.push()
+    os.kill(quick.account()["pid"], signal.SIGKILL)
+    quick.up()
+    is_back(quick, word)
+
+
+@LONG
+def test_restart_in_the_middle_of_a_build_never_leaves_a_red_version_live(quick):
+    before, old = quick.live(), quick.message()
+    quick.say("never green")
+    quick.write("buildspec.yml", (quick.clone / "buildspec.yml").read_text() + f"      - {SLOW}\n      - exit 1\n")
+    quick.commit("Release, wait, fail")
+    push = push_in_background(quick)
+    runs(quick, "Running command for")
+    os.kill(quick.account()["pid"], signal.SIGTERM)  # keeps what it has: the alias moved
+    quick.wait_for(lambda: not psutil.pid_exists(quick.account()["pid"]))
+    kill_worker(quick, push)
+    kill_hook(quick, push)
+    push.wait(60)
+    quick.edit("buildspec.yml", SLOW, "true")
+    quick.commit("Fail at once")
+    assert quick.sandbox("up", code=1).stderr.count("FAILED in POST_BUILD") == 1
+    assert (quick.live(), quick.message()) == (before, old)
+    quick.say("green at last")
+    quick.push()
+    is_back(quick, "green at last")
+
+
+@LONG
+def test_port_taken_by_another_program_gives_another_port(quick):
+    port = quick.account()["port"]
+    os.kill(quick.account()["pid"], signal.SIGKILL)
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        quick.wait_for(lambda: not psutil.pid_exists(quick.account()["pid"]))
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        quick.up()
+        assert quick.account()["port"] != port
+        assert quick.get()[0] == 200
+
+
+def test_pid_of_another_process_is_not_taken_for_the_account(quick):
+    known = quick.account()
+    os.kill(known["pid"], signal.SIGKILL)
+    path = quick.clone / ".sandbox" / "account" / "ministack.json"
+    path.write_text(json.dumps(known | {"pid": os.getpid()}))
+    assert "account   not running" in quick.sandbox("status", code=None).stdout
+    quick.up()
+    assert quick.get()[0] == 200
+
+
+def test_lost_state_file_starts_no_second_account(quick):
+    pid = quick.account()["pid"]
+    (quick.clone / ".sandbox" / "account" / "ministack.json").unlink()
+    quick.up()
+    assert not psutil.pid_exists(pid)
+    assert sum("ministack.app" in line for line in quick.processes()) == 1
+    assert quick.get()[0] == 200
+
+
+@LONG
+def test_deleted_hook_and_remote_come_back(quick):
+    (quick.clone / ".sandbox" / "fork.git" / "hooks" / "post-receive").unlink()
+    quick.say("without a hook")
+    assert quick.push() == []
+    quick.git("remote", "remove", "sandbox")
+    quick.up()
+    is_back(quick, "without a hook")
+    quick.say("with a hook")
+    assert "SUCCEEDED" in quick.push()[-2]
+
+
+@LONG
+def test_deleted_fork_comes_back_with_head(quick):
+    shutil.rmtree(quick.clone / ".sandbox" / "fork.git")
+    word = "a new fork"
+    quick.say(word)
+    quick.up()
+    is_back(quick, word)
+
+
+@LONG
+def test_push_without_an_account_lands_and_up_builds_it(quick):
+    quick.say("no account")
+    os.kill(quick.account()["pid"], signal.SIGKILL)
+    assert quick.push() == ["[sandbox] error: the account is not running",
+                            "[sandbox] hint: type `python3 -m sandbox up`",
+                            "[sandbox] the push has landed and NOTHING WAS BUILT"]
+    quick.up()
+    is_back(quick, "no account")
+
+
+@pytest.mark.parametrize("limit, reason", [(0, "File too large"), (2000, "`git fetch -q …` failed: "),
+                                           (80_000, "File too large")], ids=["record", "checkout", "log"])
+def test_full_disk_ends_the_build_with_a_reason(quick, limit, reason):
+    """A write that fails stands for a full disk; this works for root, too."""
+    if quick.message() != "long log":
+        quick.say("long log", "head -c 100000 /dev/zero | tr '\\0' x")
+        quick.push()
+    before, old = quick.live(), quick.message()
+    said = quick.sandbox("build", code=None, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    assert said.returncode in (1, 2) and "Traceback" not in said.stderr
+    assert "error: " in said.stderr and reason in said.stderr
+    assert (quick.live(), quick.message()) == (before, old)
+    quick.up()
+    is_back(quick, old)
+
+
+@LONG
+def test_full_disk_while_a_release_is_kept_is_not_green(quick):
+    before, old = quick.live(), quick.message()
+    quick.say("cannot be kept")
+    releases = quick.clone / ".sandbox" / "releases"
+    releases.rename(releases.with_name("aside"))
+    releases.write_text("in the way of a folder")
+    lines = quick.push()
+    assert "FAULT" in lines[-1] and f"version {before} is still live" in lines[-1]
+    assert (quick.live(), quick.message()) == (before, old)
+    releases.unlink()
+    releases.with_name("aside").rename(releases)
+    quick.up()
+    is_back(quick, "cannot be kept")
+
+
+@LONG
+def test_log_that_cannot_be_written_ends_the_build(quick):
+    """Run by itself, as a worker would, a build whose log is a folder."""
+    script = ("from sandbox import account, build\n"
+              "build.start_worker = lambda *_: None\n"
+              "item = build.submit(build.fork.commit_of('main'), 'main', 'root')\n"
+              "item.log.unlink(); item.log.mkdir()\n"
+              "build.work(); print(build.load(item.number).status, build.load(item.number).reason)")
+    said = python(quick, script).stdout
+    assert said.startswith("FAULT the log cannot be written")
+    quick.sandbox("build")
+
+
+def python(someone, script, **options):
+    """Run Python code as the sandbox itself would."""
+    return someone.type(someone.clone / ".sandbox" / "venv" / "bin" / "python", "-c", script, **options)
+
+
+def test_two_pushes_at_once_leave_the_last_commit_live(quick, tmp_path):
+    """Two clones of the same fork push at the same moment: git takes one, refuses the other."""
+    quick.git("clone", "-q", quick.clone / ".sandbox" / "fork.git", tmp_path / "other")
+    quick.say("one")
+    other = Quick.__new__(Quick)
+    other.home, other.clone, other.env = quick.home, tmp_path / "other", quick.env
+    other.say("other")
+    pushes = [subprocess.Popen(command, cwd=clone, env=quick.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True)
+              for command, clone in ((["git", "push", "sandbox"], quick.clone), (["git", "push"], other.clone))]
+    said = [push.communicate(timeout=120)[1] for push in pushes]
+    assert sorted(push.returncode for push in pushes) == [0, 1], said
+    won = quick if pushes[0].returncode == 0 else other
+    refused = said[1] if won is quick else said[0]
+    assert "rejected" in refused or "failed to push" in refused
+    word = "one" if won is quick else "other"
+    quick.wait_for(lambda: quick.builds()[-1]["status"] == "SUCCEEDED")
+    assert quick.message() == word
+    if won is other:
+        quick.push("--force")
+    is_back(quick, "one")
+
+
+def test_pushes_whose_hooks_swap_build_the_later_commit_last(quick):
+    """The first push's hook comes to the queue after the second one's."""
+    first = quick.say("first")
+    hook = quick.clone / ".sandbox" / "fork.git" / "hooks" / "post-receive"
+    text = hook.read_text()
+    hook.write_text("#!/bin/sh\ncat > ../first\n")
+    quick.push()
+    hook.write_text(text)
+    quick.say("second")
+    quick.push()
+    count = len(quick.builds())
+    with open(quick.clone / ".sandbox" / "first") as stream:
+        said = quick.type(quick.clone / ".sandbox" / "venv" / "bin" / "python", "-m", "sandbox", "receive",
+                          stdin=stream).stderr
+    assert f"is now {first[:7]}: Say first; a later push has it at" in said
+    assert len(quick.builds()) == count
+    is_back(quick, "second")
+
+
+@LONG
+def test_push_during_a_build_waits_for_its_turn(quick):
+    quick.say("one at a time", "sleep 1")
+    push = push_in_background(quick)
+    runs(quick, "Running command sleep 1")
+    quick.say("and the next")
+    quick.push()
+    push.wait(60)
+    one, next_one = quick.builds()[-2:]
+    assert one["ended"] <= next_one["started"]
+    is_back(quick, "and the next")
+
+
+def test_up_during_a_build_shows_it_and_changes_nothing(quick):
+    quick.say("up meanwhile", "sleep 1")
+    push = push_in_background(quick)
+    runs(quick, "Running command sleep 1")
+    count = len(quick.builds())
+    said = quick.up()
+    push.wait(60)
+    assert "Phase complete: POST_BUILD State: SUCCEEDED" in said
+    assert len(quick.builds()) == count
+    is_back(quick, "up meanwhile")
+
+
+def run_build(someone, *changes):
+    """Run the build of the commit at HEAD in a process of its own, with other limits."""
+    commit = someone.git("rev-parse", "HEAD").stdout.strip()
+    someone.git("push", "-q", "--receive-pack", "git -c core.hooksPath=/dev/null receive-pack", "sandbox")
+    script = ["import dataclasses, functools", "from sandbox import account, build, log, phases",
+              "build.start_worker = lambda *_: None", *changes,
+              f"item = build.submit({commit!r}, 'main', 'root')", "build.work()"]
+    python(someone, "\n".join(script))
+    return someone.builds()[-1]
+
+
+MINUTES = ("known = account.project()", "account.project = lambda: dataclasses.replace(known, timeout_minutes=0.05)")
+
+
+def test_build_that_hangs_ends_with_its_children(quick, tmp_path):
+    before = quick.live()
+    mark = tmp_path / "pid"
+    quick.say("hangs", f"setsid sleep 60 & echo $! > '{mark}'; sleep 60")
+    record = run_build(quick, *MINUTES)
+    assert (record["status"], record["phase"]) == ("TIMED_OUT", "PRE_BUILD")
+    assert not psutil.pid_exists(int(mark.read_text()))
+    assert quick.live() == before
+    quick.say("hangs no more")
+    quick.push()
+    is_back(quick, "hangs no more")
+
+
+@LONG
+def test_build_that_prints_without_end_has_a_bounded_log(quick):
+    quick.say("prints", "yes 'a line' ")
+    record = run_build(quick, *MINUTES, "build.Log = functools.partial(log.Log, limit=100_000)")
+    assert record["status"] == "TIMED_OUT"
+    text = log_of_last(quick)
+    assert len(text) < 110_000
+    assert text.count("the log is full: output beyond 100000 bytes is not kept") == 1
+    assert "Phase complete: PRE_BUILD State: TIMED_OUT" in text
+    quick.say("prints no more")
+    quick.push()
+    is_back(quick, "prints no more")
+
+
+@pytest.mark.parametrize("command, status", [
+    pytest.param('rm -rf "$CODEBUILD_SRC_DIR"', "FAILED", marks=LONG, id="deletes-its-checkout"),
+    pytest.param('rm -rf "$TMPDIR"', "FAULT", marks=LONG, id="deletes-its-tmp"),
+    pytest.param("kill -9 $PPID", "FAULT", id="kills-its-parent"),
+    pytest.param("kill -9 $$", "FAILED", marks=LONG, id="kills-itself"),
+])
+def test_build_that_harms_itself_fails_clearly(quick, command, status):
+    before, old = quick.live(), quick.message()
+    quick.say("harmed", command)
+    lines = quick.push()
+    assert re.fullmatch(rf"\[sandbox\] BUILD \d+ {status}.*: nothing was released, version {before} is still live",
+                        lines[-1])
+    assert lines[-2].startswith("[sandbox] error: ")
+    assert quick.message() == old
+    quick.say(f"after {command}")
+    quick.push()
+    is_back(quick, f"after {command}")
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory):
+    """A second student on the same machine, whose sandbox comes and goes."""
+    someone = Quick(tmp_path_factory.mktemp("second"))
+    try:
+        someone.say("second")
+        someone.up()
+        yield someone
+    finally:
+        someone.leave()
+
+
+def test_two_sandboxes_share_nothing(quick, second):
+    ports = [{connection.laddr.port for connection in psutil.net_connections("inet")
+              if connection.status == psutil.CONN_LISTEN and connection.pid == someone.account()["pid"]}
+             for someone in (quick, second)]
+    assert all(ports) and not ports[0] & ports[1]
+    quick.say("mine")
+    second.say("theirs")
+    push = push_in_background(second)
+    quick.push()
+    push.wait(60)
+    is_back(quick, "mine")
+    is_back(second, "theirs")
+
+
+@LONG
+def test_moved_clone_comes_back_and_leaves_nothing_behind(second):
+    second.wait_for(lambda: not any("-m sandbox" in line for line in second.processes()))
+    before, word = second.clone, second.message()
+    second.clone = before.with_name("moved 'clone'")
+    before.rename(second.clone)
+    second.up()
+    assert second.message() == word
+    assert not before.exists()
+    assert sum("ministack.app" in line for line in second.processes()) == 1
+    assert not [process for process in psutil.process_iter(["cmdline"])
+                if str(before) in " ".join(process.info["cmdline"] or [])]
+    second.say("moved")
+    assert "SUCCEEDED" in second.push()[-2]
+    is_back(second, "moved")
+
+
+def test_down_during_a_build_ends_the_push_with_a_clear_line(second, tmp_path):
+    mark = tmp_path / "pid"
+    second.say("down", f"echo $$ > '{mark}'; {SLOW}")
+    push = push_in_background(second, stderr=subprocess.PIPE, text=True)
+    second.wait_for(mark.exists)
+    second.sandbox("down")
+    said = push.communicate(timeout=60)[1]
+    assert re.search(r"BUILD \d+ STOPPED|the sandbox has been taken down meanwhile", said) and "Traceback" not in said
+    assert not psutil.pid_exists(int(mark.read_text()))
+    assert second.processes() == [] and not (second.clone / ".sandbox").exists()
+    second.say("up again")
+    second.up()
+    is_back(second, "up again")

@@ -1,0 +1,169 @@
+"""Versions, the alias, the way back, and requests that never fail meanwhile."""
+
+import json
+import re
+import threading
+import urllib.error
+
+import pytest
+from conftest import DIRECT
+
+
+def release(someone, word):
+    """Push a commit that answers with this word, and return its version and commit."""
+    commit = someone.say(word)
+    assert "SUCCEEDED" in someone.push()[-2]
+    return someone.live(), commit
+
+
+def versions(someone):
+    listed = someone.client("lambda").list_versions_by_function(FunctionName="hello_user", MaxItems=1000)["Versions"]
+    return {item["Version"]: item for item in listed}
+
+
+def describe(someone):
+    """Name the commit in what the quick buildspec publishes, as the real one does."""
+    text = (someone.clone / "buildspec.yml").read_text()
+    assert "--publish" in text
+    someone.write("buildspec.yml", text.replace("--publish", "").replace(
+        "VERSION=$(aws", "aws").replace("--query Version --output text) &&",
+        "&& VERSION=$(aws lambda publish-version --function-name hello_user --description "
+        "$CODEBUILD_RESOLVED_SOURCE_VERSION --query Version --output text) &&"))
+
+
+def roll_back(someone, version):
+    someone.aws("lambda", "update-alias", "--function-name", "hello_user", "--name", "live",
+                "--function-version", version)
+
+
+def test_rollback_is_one_plain_command_and_the_next_push_moves_forward(quick):
+    old, _ = release(quick, "old")
+    new, _ = release(quick, "new")
+    roll_back(quick, old)
+    assert quick.message() == "old"
+    assert f"live      version {old} " in quick.sandbox("status").stdout
+    quick.up()
+    assert quick.message() == "old"  # `up` does not undo a rollback
+    newest, _ = release(quick, "newest")
+    assert int(newest) > int(new) and quick.message() == "newest"
+
+
+def test_version_names_its_commit_and_status_shows_it(quick):
+    quick.say("named")
+    describe(quick)
+    commit = quick.commit("Describe the version")
+    quick.push()
+    assert versions(quick)[quick.live()]["Description"] == commit
+    assert f"version {quick.live()} (commit {commit[:7]}: Describe the version)" in quick.sandbox("status").stdout
+
+
+def test_unchanged_code_answers_with_the_latest_version(quick):
+    """As on AWS: publish-version with nothing changed makes no version, also after a rollback."""
+    old, _ = release(quick, "one")
+    new, _ = release(quick, "two")
+    before = set(versions(quick))
+    quick.write("NOTES.txt", "Nothing that the function contains.\n")
+    quick.commit("Add notes")
+    assert f"version {new} was live already: the code has not changed" in quick.push()[-2]
+    roll_back(quick, old)
+    quick.commit("The same code as the latest")
+    assert f"version {new} is live" in quick.push()[-2]
+    assert (quick.live(), set(versions(quick))) == (new, before)
+
+
+def test_same_source_gives_the_same_zip(quick):
+    one, _ = release(quick, "same")
+    release(quick, "different")
+    again, _ = release(quick, "same")
+    found = versions(quick)
+    assert found[one]["CodeSha256"] == found[again]["CodeSha256"]
+    assert int(again) > int(one)  # it differs from the latest version, so it is a new one, as on AWS
+
+
+def test_template_change_is_deployed_without_moving_live(quick):
+    release(quick, "before the template")
+    version, text = release(quick, "with the template")[0], (quick.clone / "template.yml").read_text()
+    try:
+        quick.edit("template.yml", "      Runtime: python3.13\n", "      Runtime: python3.13\n      MemorySize: 256\n")
+        quick.up()
+        assert quick.client("lambda").get_function_configuration(FunctionName="hello_user")["MemorySize"] == 256
+        assert (quick.live(), quick.message()) == (version, "with the template")
+        quick.edit("template.yml", "      Name: live\n", "      Name: live\n      Description: moved\n")
+        quick.up()
+        assert (quick.live(), quick.message()) == (version, "with the template")
+    finally:
+        quick.write("template.yml", text)
+        quick.up()
+    assert quick.live() == version
+
+
+def test_broken_template_leaves_what_is_live(quick):
+    release(quick, "whole")
+    text = (quick.clone / "template.yml").read_text()
+    try:
+        quick.edit("template.yml", "      ProtocolType: HTTP\n", "      ProtocolType: !Ref NoSuchThing\n")
+        said = quick.sandbox("up", code=2).stderr
+        assert "error: template.yml could not be deployed:" in said and "hint: mend template.yml" in said
+        assert quick.message() == "whole"
+    finally:
+        quick.write("template.yml", text)
+        quick.up()
+    assert quick.message() == "whole"
+
+
+class Requests(threading.Thread):
+    """Asks the endpoint without a pause and counts the answers, the right ones by what they say."""
+
+    def __init__(self, url):
+        super().__init__(daemon=True)
+        self.url, self.answers, self.failures, self.over = url, {}, [], threading.Event()
+
+    def run(self):
+        while not self.over.is_set():
+            try:
+                with DIRECT.open(self.url, timeout=30) as answer:
+                    word = json.loads(answer.read())["message"]
+                    self.answers[word] = self.answers.get(word, 0) + 1
+            except (OSError, ValueError, KeyError, urllib.error.HTTPError) as error:
+                self.failures.append(repr(error))
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.join(60)
+
+
+def test_requests_never_fail_during_deploys_rollback_and_red_pushes(quick, request):
+    deploys = 20 if request.config.getoption("--long") else 2
+    version, _ = release(quick, "start")
+    with Requests(quick.url()) as requests:
+        for number in range(deploys):
+            release(quick, f"deploy {number}")
+        roll_back(quick, version)
+        assert quick.message() == "start"
+        quick.say("never seen", "exit 1")
+        assert "FAILED in PRE_BUILD" in quick.push()[-1]
+        release(quick, "end")
+    assert requests.failures == []
+    assert set(requests.answers) <= {"start", "end", *(f"deploy {number}" for number in range(deploys))}
+    assert len(requests.answers) > deploys
+    assert sum(requests.answers.values()) >= (1000 if deploys == 20 else 50)
+    print(sum(requests.answers.values()), "requests over", deploys, "deploys, 0 failed")
+
+
+@pytest.mark.long
+def test_requests_never_fail_with_the_real_buildspec(student):
+    text = (student.clone / "hello_user.py").read_text()
+    try:
+        with Requests(student.url()) as requests:
+            student.write("hello_user.py", re.sub(r'else "hello user"', 'else ("hello user")', text))
+            student.commit("The same in other words")
+            assert "SUCCEEDED" in student.push()[-2]
+        assert (requests.failures, list(requests.answers)) == ([], ["hello user"])
+    finally:
+        student.write("hello_user.py", text)
+        student.commit("As it was")
+        student.push()

@@ -297,17 +297,25 @@ def assume_role(role_arn: str, session_name: str) -> dict[str, str]:
 
 
 def live() -> Release:
-    """Return the version that the alias points to."""
+    """Return the version that the alias points to; raises Mistake if there is none."""
     functions = client("lambda")
     name = output("FunctionName")
-    version = functions.get_alias(FunctionName=name, Name=ALIAS)["FunctionVersion"]
+    try:
+        version = functions.get_alias(FunctionName=name, Name=ALIAS)["FunctionVersion"]
+    except functions.exceptions.ResourceNotFoundException:
+        raise Mistake(f"the function has no alias {ALIAS}", "type `python3 -m sandbox up`") from None
     found = functions.get_function_configuration(FunctionName=name, Qualifier=version)
     return Release(version, found.get("Description", ""))
 
 
 def make_live(version: str) -> None:
-    """Point the alias at a version."""
-    client("lambda").update_alias(FunctionName=output("FunctionName"), Name=ALIAS, FunctionVersion=version)
+    """Point the alias at a version, and make it again if somebody has deleted it."""
+    functions = client("lambda")
+    wanted = {"FunctionName": output("FunctionName"), "Name": ALIAS, "FunctionVersion": version}
+    try:
+        functions.update_alias(**wanted)
+    except functions.exceptions.ResourceNotFoundException:
+        functions.create_alias(**wanted)
 
 
 def withdraw_unchanged() -> str:
@@ -380,5 +388,9 @@ def restore_releases(green: list[str]) -> None:
             functions.update_function_code(FunctionName=name, ZipFile=content)
             published = int(functions.publish_version(FunctionName=name, Description=description)["Version"])
     first = "1"  # the template's own, before any build
-    if lost or live().version not in [*green, first]:
+    try:
+        right = not lost and live().version in [*green, first]
+    except Mistake:
+        right = False
+    if not right:
         make_live((green or [first])[0])

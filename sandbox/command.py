@@ -29,12 +29,12 @@ def up(_: argparse.Namespace) -> int:
         restart = not account.answers()
         if restart:
             build.stop_worker()  # the account that it built for is gone
-            stack.enter_context(laptop.lock("worker"))
+        idle = stack.enter_context(laptop.lock("worker", wait=restart))
         build.start_worker("prepare")
         account.bring_up()
         say("Deploying template.yml")
         account.deploy()
-        if restart:
+        if idle:
             account.restore_releases(build.released())
         fork.make()
         if git("status", "--porcelain").stdout.strip():
@@ -131,6 +131,8 @@ def env(_: argparse.Namespace) -> int:
         print(f"unset {name}")
     for name, value in variables.items():
         print(f"export {name}={shlex.quote(value)}")
+    for name in ("NO_PROXY", "no_proxy"):  # a proxy would carry the calls off this machine
+        print(f"export {name}={shlex.quote(','.join(filter(None, ['127.0.0.1,localhost', os.environ.get(name)])))}")
     print(f"export PATH={shlex.quote(str(laptop.IMAGE / 'bin'))}:\"$PATH\"")
     return 0
 

@@ -60,7 +60,7 @@ SPOILERS = {
 }
 HARMLESS = {
     "as it is": lambda commit: None,
-    "more commands": lambda commit: commit.phases["install"].append("cd / && export NEW=value"),
+    "more commands": lambda commit: commit.phases["install"].append("cd . && export NEW=value"),
     "a failure that is expected": lambda commit: commit.phases["build"].append("false || true"),
 }
 CASES = st.tuples(st.sampled_from([*SPOILERS, *HARMLESS, *HARMLESS]),

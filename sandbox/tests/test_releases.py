@@ -48,6 +48,7 @@ def test_rollback_is_one_plain_command_and_the_next_push_moves_forward(quick):
     assert int(newest) > int(new) and quick.message() == "newest"
 
 
+@pytest.mark.long
 def test_version_names_its_commit_and_status_shows_it(quick):
     quick.say("named")
     describe(quick)
@@ -71,6 +72,7 @@ def test_unchanged_code_answers_with_the_latest_version(quick):
     assert (quick.live(), set(versions(quick))) == (new, before)
 
 
+@pytest.mark.long
 def test_same_source_gives_the_same_zip(quick):
     one, _ = release(quick, "same")
     release(quick, "different")
@@ -97,6 +99,7 @@ def test_template_change_is_deployed_without_moving_live(quick):
     assert quick.live() == version
 
 
+@pytest.mark.long
 def test_broken_template_leaves_what_is_live(quick):
     release(quick, "whole")
     text = (quick.clone / "template.yml").read_text()
@@ -137,7 +140,7 @@ class Requests(threading.Thread):
 
 
 def test_requests_never_fail_during_deploys_rollback_and_red_pushes(quick, request):
-    deploys = 20 if request.config.getoption("--long") else 2
+    deploys = 20 if request.config.getoption("--long") else 1
     version, _ = release(quick, "start")
     with Requests(quick.url()) as requests:
         for number in range(deploys):

@@ -1,7 +1,6 @@
 """What a build can see and do, what other users can, and what hostile input does: nothing."""
 
 import contextlib
-import json
 import os
 import socket
 import stat
@@ -24,7 +23,7 @@ SECRET = "planted-7f3a9c"
 
 @pytest.fixture
 def listener():
-    """A server on the loopback that counts who connects to it."""
+    """A server on the loopback that notes what is asked of it, as an endpoint or as a proxy."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
@@ -34,8 +33,9 @@ def listener():
         def accept():
             while not over.is_set():
                 with contextlib.suppress(TimeoutError):
-                    server.accept()[0].close()
-                    accepted.append(1)
+                    with server.accept()[0] as connection:
+                        connection.settimeout(5)
+                        accepted.append(connection.recv(1000).split(b"\r\n")[0])
 
         thread = threading.Thread(target=accept)
         thread.start()
@@ -151,6 +151,7 @@ def test_build_role_may_do_nothing_more(build_role, call):
     assert error.value.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException")
 
 
+@pytest.mark.long
 def test_build_that_deletes_the_alias_is_red_and_the_alias_comes_back(quick):
     """MiniStack takes DeleteAlias, too, for ListAliases; on AWS the role may not do it."""
     before, old = quick.live(), quick.message()
@@ -164,6 +165,7 @@ def test_build_that_deletes_the_alias_is_red_and_the_alias_comes_back(quick):
     assert quick.message() == "alias again"
 
 
+@pytest.mark.long
 def test_sockets_are_on_loopback_only_during_a_build(quick):
     found = set()
 
@@ -222,7 +224,8 @@ def test_planted_profile_is_not_used_by_any_command(quick, listener):
         assert "000000000000" in asked.stdout
     finally:
         unplant(quick)
-    assert accepted == []
+    # Packages come through the student's proxy, AWS calls never go there.
+    assert [line for line in accepted if not line.startswith(b"CONNECT ") or b"amazonaws" in line] == []
 
 
 @pytest.mark.parametrize("url, here", [
@@ -279,6 +282,7 @@ def test_hostile_files_and_messages_build_as_any_other(quick):
     quick.push("--force")
 
 
+@pytest.mark.long
 def test_buildspec_that_points_out_of_the_tree_is_refused(quick, tmp_path):
     (tmp_path / "outside.yml").write_text("version: 0.2\nphases: {build: {commands: [true]}}\n")
     (quick.clone / "buildspec.yml").unlink()
@@ -299,6 +303,7 @@ def test_escape_sequences_of_a_build_are_shown_as_text(hidden):
     assert shown.replace("\n", "").isprintable() and "red" in shown and "green" in shown
 
 
+@pytest.mark.long
 def test_escape_sequences_do_not_hide_the_last_line(quick):
     before = quick.live()
     quick.say("hides", r"printf 'BUILD 1 SUCCEEDED\033[8m\033[2J\033]0;x\007'; exit 1")
@@ -335,7 +340,3 @@ def test_other_path_has_no_route(quick, path):
     with pytest.raises(urllib.error.HTTPError) as error:
         DIRECT.open(url, timeout=30)
     assert error.value.code in (403, 404) and b"root:" not in error.value.read()
-
-
-def test_records_are_plain_json(quick):
-    assert all(json.dumps(record).isascii() for record in quick.builds())

@@ -257,9 +257,7 @@ def project() -> Project:
     found = client("codebuild").batch_get_projects(names=[name])["projects"][0]
     body = client("cloudformation").get_template(StackName=STACK)["TemplateBody"]
     template = yaml.load(body, TemplateLoader) if isinstance(body, str) else body
-    properties: dict[str, Any] = next(
-        resource["Properties"] for resource in template["Resources"].values()
-        if resource["Type"] == "AWS::CodeBuild::Project")
+    properties = project_properties(template)
     logs = properties.get("LogsConfig", {}).get("CloudWatchLogs", {}).get("GroupName")
     if isinstance(logs, dict):
         logs = template["Resources"].get(logs.get("Ref"), {}).get("Properties", {}).get("LogGroupName")
@@ -272,6 +270,22 @@ def project() -> Project:
         variables=tuple(found["environment"].get("environmentVariables", [])),
         log_group=logs if isinstance(logs, str) else f"/aws/codebuild/{name}",
         filter_groups=tuple(tuple(group) for group in groups))
+
+
+def project_properties(template: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the properties of a template's build project."""
+    return next(resource["Properties"] for resource in template["Resources"].values()
+                if resource["Type"] == "AWS::CodeBuild::Project")
+
+
+def buildspec_of_template() -> str:
+    """Return the path, or the text, of the buildspec that template.yml names; it needs no running account."""
+    try:
+        template = yaml.load(TEMPLATE.read_text(encoding="utf-8"), TemplateLoader)
+        return str(project_properties(template)["Source"].get("BuildSpec") or "buildspec.yml")
+    except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError, AttributeError, StopIteration) as error:
+        raise Mistake(f"template.yml cannot be read: {error}", "type `git diff template.yml` to see what has changed, "
+                      "or name the buildspec: `python3 -m sandbox check buildspec.yml`") from None
 
 
 class TemplateLoader(yaml.SafeLoader):

@@ -11,7 +11,6 @@ import random
 import re
 import shutil
 import signal
-import sys
 import time
 import traceback
 import uuid
@@ -22,16 +21,17 @@ from typing import Any, TextIO
 
 import psutil
 
-from sandbox import Mistake, account, environment, fork
-from sandbox.buildspec import Buildspec, BuildspecError, read
-from sandbox.laptop import (BUILDS, CODEBUILD, FOLDER, FORK, IMAGE, TRASH, VENV, clean_environment, end, lock,
-                            read_json, refuse_foreign_endpoints, run, start, started, write)
+from sandbox import Mistake, account, environment, fork, source
+from sandbox.buildspec import SHELLS, Buildspec, read
+from sandbox.document import BuildspecError
+from sandbox.laptop import (BUILDS, CODEBUILD, FOLDER, IMAGE, TRASH, VENV, clean_environment, end, lock,
+                            read_json, start, started, write)
 from sandbox.log import Log
 from sandbox.phases import Outcome, complete, run_phases
 from sandbox.shell import Shell, Stopped, TimedOut
+from sandbox.variables import variables_of
 
 ENDED = ("SUCCEEDED", "FAILED", "FAULT", "TIMED_OUT", "STOPPED")
-PROGRAMS = {"dotnet": "dotnet", "golang": "go", "java": "java", "nodejs": "node", "php": "php", "ruby": "ruby"}
 CLOUDWATCH_LIMIT = 4 << 20  # bytes of a log's end that CloudWatch Logs gets; the account is held in memory
 
 
@@ -142,6 +142,8 @@ def prepare_next() -> None:
     """Clear up after the last build and get the next one's environment ready; nobody waits for it."""
     with lock("spare", wait=False) as free:
         if free:
+            for used in TRASH.glob("*/venv"):
+                environment.put_by(IMAGE, used)
             shutil.rmtree(TRASH, ignore_errors=True)
             environment.prepare(IMAGE, CODEBUILD / "venv")
 
@@ -207,13 +209,16 @@ def run_build(build: Build) -> None:
         finish(build, Outcome("FAULT", None, f"the log cannot be written: {error}"))
         return
     outcome = Outcome("FAULT")
-    hint, exported = "", {}
+    hint = ""
+    exported: dict[str, str] = {}
     try:
         build = build.change(status="IN_PROGRESS", started=time.time(), live_before=account.live().version)
         outcome, exported = run_phases_of(build, log)
+        if outcome.status == "FAILED":
+            hint = "mend it, `git commit -am \"…\"`, then `git push sandbox`"
     except BuildspecError as error:
-        place = f" (line {error.line}, column {error.column})" if error.line else ""
-        outcome = Outcome("FAILED", "DOWNLOAD_SOURCE", error.message + place)
+        place = f"buildspec{error.place}: " if error.line else ""
+        outcome = Outcome("FAILED", "DOWNLOAD_SOURCE", place + error.message)
         with contextlib.suppress(OSError):
             complete(log, "DOWNLOAD_SOURCE", error.code, error.message)
         hint = error.hint
@@ -257,165 +262,74 @@ def finish(build: Build, outcome: Outcome, hint: str = "", exported: dict[str, s
 
 
 def run_phases_of(build: Build, log: Log) -> tuple[Outcome, dict[str, str]]:
-    """Run one build from its source to its last phase."""
+    """Run one build from its source to its last phase; return its outcome and its exported variables."""
     project = account.project()
-    work = CODEBUILD
     discard_work()
     owner = re.sub(r"\.git$", "", project.source_url).removeprefix("https://")
-    source = work / "codebuild" / "output" / f"src{random.randrange(10**9)}" / "src" / Path(*owner.split("/"))
-    for folder in (source, work / "home", work / "tmp"):
+    src = CODEBUILD / "codebuild" / "output" / f"src{random.randrange(10**9)}" / "src" / Path(*owner.split("/"))
+    for folder in (src, CODEBUILD / "home", CODEBUILD / "tmp"):
         folder.mkdir(parents=True)
     # pytest looks for a configuration upwards and would find that of the student's own folder.
-    (work / "pytest.ini").write_text("[pytest]\n")
-    for text in ("Running on CodeBuild On-demand", "Waiting for agent ping", "Waiting for DOWNLOAD_SOURCE",
-                 "Phase is DOWNLOAD_SOURCE", f"CODEBUILD_SRC_DIR={source}",
-                 f"YAML location is {source / project.buildspec}"):
-        log.line(text)
-    download(build.commit, source, project.source_url)
-    spec = read(find_buildspec(source, project.buildspec))
-    for line, text in spec.warnings:
-        log.note(f"{project.buildspec}, line {line}: {text}")
-    for name, phase in spec.phases.items():
-        if phase.present and not phase.commands:
-            log.line(f"No commands found for phase name: {name.lower()}")
-    log.line("Processing environment variables")
-    credentials = account.assume_role(project.role_arn, f"AWSCodeBuild-{build.id}")
-    variables = variables_of(build, project, spec, source, work, credentials, log)
-    choose_runtimes(spec, log, variables["PATH"])
-    with lock("spare"):  # one that is being made is ready sooner than another
-        environment.take(IMAGE, work / "venv")
-    log.line(f"Moving to directory {source}")
-    if not spec.has_cache:
-        log.line("Cache is not defined in the buildspec")
-        log.line("Skip cache due to: no paths specified to be cached")
-    log.line("Registering with agent")
-    present = [phase for phase in spec.phases.values() if phase.present]
-    log.line(f"Phases found in YAML: {len(present)}")
-    for phase in present:
-        log.line(f" {phase.name}: {len(phase.commands)} commands")
-    complete(log, "DOWNLOAD_SOURCE")
+    (CODEBUILD / "pytest.ini").write_text("[pytest]\n")
+    spec, variables = download_source(build, project, src, log)
     deadline = time.monotonic() + 60 * project.timeout_minutes
-    shell = Shell(spec.shell, work / "tmp", source, variables, log.output, deadline, spec.version == "0.2")
+    shell = Shell(SHELLS.get(spec.shell, "sh"), CODEBUILD / "tmp", src, variables, log.output, deadline, spec.version == "0.2")
     try:
         outcome = run_phases(spec, shell, log)
-        return outcome, shell.get(spec.exported_variables)
+        # https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html: no secrets, no AWS_ names
+        names = [name for name in spec.exported_variables
+                 if not name.startswith("AWS_") and name not in {**spec.parameter_store, **spec.secrets_manager}]
+        exported = shell.get(names)
+        for name, value in exported.items():
+            log.note(f"exported variable {name}={value}")
+        return outcome, exported
     finally:
         shell.close()
 
 
-def download(commit: str, source: Path, url: str) -> None:
-    """Check the commit out as CodeBuild does with a GitCloneDepth of 1: with .git, without history."""
-    env = clean_environment(source.parent) | {"GIT_CONFIG_GLOBAL": os.devnull}
-    for arguments in (["init", "-q", "--template="], ["fetch", "-q", "--depth=1", FORK.as_uri(), commit],
-                      ["-c", "advice.detachedHead=false", "checkout", "-q", commit],
-                      ["remote", "add", "origin", url or FORK.as_uri()]):
-        run("git", *arguments, env=env, cwd=source)
+def download_source(build: Build, project: account.Project, src: Path, log: Log) -> tuple[Buildspec, dict[str, str]]:
+    """Run the phase DOWNLOAD_SOURCE; return the buildspec and the build's variables.
 
-
-def find_buildspec(source: Path, name: str) -> bytes:
-    """Return the buildspec's bytes; raises BuildspecError if the commit has none."""
-    path = source / name
-    try:
-        if not path.resolve().is_relative_to(source.resolve()):
-            raise BuildspecError(f"{name} points out of the repository", "commit the buildspec itself, not a link")
-        return path.read_bytes()
-    except (OSError, RuntimeError):
-        message = "YAML file does not exist" if name == "buildspec.yml" else f"stat {path}: no such file or directory"
-        raise BuildspecError(message, f"add {name} to the commit (`git add {name}`); another ending, as .yaml, "
-                             "is not found") from None
-
-
-def variables_of(build: Build, project: account.Project, spec: Buildspec, source: Path, work: Path,
-                 credentials: dict[str, str], log: Log) -> dict[str, str]:
-    """Return the variables of a build; what the project sets wins over the buildspec.
-
-    https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html
+    Raises BuildspecError if CodeBuild or this laptop refuses the buildspec.
     """
-    region = account.REGION
-    own = {
-        "CODEBUILD_BUILD_ARN": project.arn.replace(":project/", ":build/") + f":{build.id}",
-        "CODEBUILD_BUILD_ID": f"{project.name}:{build.id}",
-        "CODEBUILD_BUILD_IMAGE": project.image,
-        "CODEBUILD_BUILD_NUMBER": str(build.number),
-        "CODEBUILD_BUILD_SUCCEEDING": "1",
-        "CODEBUILD_BUILD_URL": f"https://{region}.console.aws.amazon.com/codebuild/home?region={region}"
-                               f"#/builds/{project.name}:{build.id}/view/new",
-        "CODEBUILD_CI": "true",
-        "CODEBUILD_INITIATOR": build.initiator,
-        "CODEBUILD_KMS_KEY_ID": f"arn:aws:kms:{region}:{project.arn.split(':')[4]}:alias/aws/s3",
-        "CODEBUILD_LAST_EXIT": "0",
-        "CODEBUILD_LOG_PATH": build.id,
-        "CODEBUILD_RESOLVED_SOURCE_VERSION": build.commit,
-        "CODEBUILD_SOURCE_REPO_URL": project.source_url,
-        "CODEBUILD_SOURCE_VERSION": build.source_version,
-        "CODEBUILD_SRC_DIR": str(source),
-        "CODEBUILD_START_TIME": str(int((build.started or time.time()) * 1000)),
-    }
-    if build.ref:
-        kind = "tag" if build.ref.startswith("refs/tags/") else "branch"
-        own |= {
-            "CODEBUILD_WEBHOOK_ACTOR_ACCOUNT_ID": "0",
-            "CODEBUILD_WEBHOOK_EVENT": "PUSH",
-            "CODEBUILD_WEBHOOK_HEAD_REF": build.ref,
-            "CODEBUILD_WEBHOOK_PREV_COMMIT": build.before or fork.NOTHING,
-            "CODEBUILD_WEBHOOK_TRIGGER": f"{kind}/{build.ref.split('/', 2)[-1]}",
-        }
-    chosen = [("PLAINTEXT", name, value) for name, value in spec.variables.items()]
-    chosen += [("PARAMETER_STORE", name, value) for name, value in spec.parameter_store.items()]
-    chosen += [("SECRETS_MANAGER", name, value) for name, value in spec.secrets_manager.items()]
-    chosen += [(item.get("type", "PLAINTEXT"), item["name"], item["value"]) for item in project.variables]
-    values = {}
-    for kind, name, value in {name: (kind, name, value) for kind, name, value in chosen}.values():
-        if kind != "PLAINTEXT":
-            value = secret(kind, value, credentials)
-            log.mask([value])
-        values[name] = value
-    refuse_foreign_endpoints(values)
-    base = clean_environment(work / "home", work / "venv" / "bin", IMAGE / "bin")
-    # A git command in a build must not find the student's own repository above it.
-    base |= {"GIT_CEILING_DIRECTORIES": str(work), "GIT_CONFIG_GLOBAL": str(work / "home" / ".gitconfig"),
-             "VIRTUAL_ENV": str(work / "venv"), "TMPDIR": str(work / "tmp")}
-    return base | account.aws_environment(credentials) | values | own
-
-
-def secret(kind: str, reference: str, credentials: dict[str, str]) -> str:
-    """Return a value from Parameter Store or Secrets Manager, read with the build role's permissions."""
-    import botocore.exceptions
-
-    try:
-        if kind == "PARAMETER_STORE":
-            found = account.client("ssm", credentials).get_parameters(Names=[reference], WithDecryption=True)
-            if not found["Parameters"]:
-                raise BuildspecError("Parameter does not exist", f"make it: `aws ssm put-parameter --name {reference} "
-                                     "--type SecureString --value …`", code="CLIENT_ERROR")
-            return str(found["Parameters"][0]["Value"])
-        # An ARN has seven colons of its own before the name's end.
-        parts = reference.split(":")
-        length = 7 if reference.startswith("arn:") else 1
-        name, (key, stage, version) = ":".join(parts[:length]), (parts[length:] + ["", "", ""])[:3]
-        chosen = {"VersionId": version} if version else {"VersionStage": stage or "AWSCURRENT"}
-        text = account.client("secretsmanager", credentials).get_secret_value(SecretId=name, **chosen)["SecretString"]
-        return str(json.loads(text)[key]) if key else str(text)
-    except (botocore.exceptions.ClientError, ValueError, KeyError) as error:
-        raise BuildspecError(f"Secrets Manager or Parameter Store: {reference}: {error}",
-                             "allow it in template.yml's BuildRole, or check the name", code="CLIENT_ERROR") from None
-
-
-def choose_runtimes(spec: Buildspec, log: Log, path: str) -> None:
-    """Say which runtimes are chosen and what the laptop has; raises BuildspecError for one that it lacks."""
-    if not spec.runtimes:
-        log.line("No runtime version selected in buildspec.")
-    for name, version in spec.runtimes.items():
-        log.line(f"Selecting '{name}' runtime version '{version}' based on manual selections...")
-        here = f"{sys.version_info[0]}.{sys.version_info[1]}"
-        if name != "python":
-            program = shutil.which(PROGRAMS[name], path=path)
-            if not program:
-                raise BuildspecError(f"the runtime {name} is not on this laptop, {PROGRAMS[name]!r} was not found",
-                                     f"install it, or leave `{name}` out of runtime-versions")
-            log.note(f"runtime {name} {version}: the build uses {program} as it is")
-        elif version != here:
-            log.note(f"runtime python {version}: builds on this laptop run on its Python {here}")
+    place = "/codebuild/readonly/buildspec.yml" if source.is_inline(project.buildspec) else src / project.buildspec
+    for text in ("Running on CodeBuild On-demand", "Waiting for agent ping", "Waiting for DOWNLOAD_SOURCE",
+                 "Phase is DOWNLOAD_SOURCE", f"CODEBUILD_SRC_DIR={src}", f"YAML location is {place}"):
+        log.line(text)
+    source.download(build.commit, src, project.source_url)
+    spec = read(source.find_buildspec(src, project.buildspec))
+    if spec.unknown:
+        sections = {section: [key for other, key in spec.unknown if other == section] for section, _ in spec.unknown}
+        log.line("Found possible syntax errors in buildspec: " + "".join(
+            f"\nIn the section {section}\n    The following keys cannot be identified:\n" +
+            "\n".join(f"        {key}" for key in keys) for section, keys in sections.items()))
+    if spec.shell:
+        log.line(f"Selecting shell {spec.shell} as specified in buildspec.")
+    for line, text in spec.warnings:
+        log.note(f"{Path(place).name}, line {line}: {text}")
+    present = [phase for phase in spec.phases.values() if phase.present]
+    for phase in present:
+        if not phase.commands:
+            log.line(f"No commands found for phase name: {phase.name.lower()}")
+    log.line("Processing environment variables")
+    credentials = account.assume_role(project.role_arn, f"AWSCodeBuild-{build.id}")
+    variables = variables_of(build, project, spec, src, credentials, log)
+    for text, here in source.runtimes(spec, variables, variables["PATH"]):
+        log.line(text)
+        if here:
+            log.note(here)
+    with lock("spare"):  # one that is being made is ready sooner than another
+        environment.take(IMAGE, CODEBUILD / "venv")
+    log.line(f"Moving to directory {src}")
+    if not spec.has_cache:
+        log.line("Cache is not defined in the buildspec")
+        log.line("Skip cache due to: no paths specified to be cached")
+    log.line("Registering with agent")
+    log.line(f"Phases found in YAML: {len(present)}")
+    for phase in present:
+        log.line(f" {phase.name}: {len(phase.commands)} commands")
+    complete(log, "DOWNLOAD_SOURCE")
+    return spec, variables
 
 
 def discard_work() -> None:

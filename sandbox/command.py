@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from sandbox import Mistake, laptop
@@ -160,6 +161,42 @@ def status(_: argparse.Namespace) -> int:
     return 1 if last and last.status != "SUCCEEDED" else 0
 
 
+def check(arguments: argparse.Namespace) -> int:
+    """read a buildspec without running it; exit 2 if CodeBuild or this laptop would refuse it"""
+    from sandbox import account, source
+    from sandbox.buildspec import read
+    from sandbox.document import BuildspecError
+
+    name = arguments.file or account.buildspec_of_template()
+    shown = "BuildSpec in template.yml" if source.is_inline(name) else os.path.basename(name)
+    try:
+        spec = read(Path(name).read_bytes() if arguments.file else source.find_buildspec(ROOT, name))
+        here = [text for _, text in source.runtimes(spec, spec.variables, os.environ.get("PATH", "")) if text]
+    except BuildspecError as error:
+        if arguments.json:
+            print(json.dumps({"valid": False, "error": error.message, "line": error.line, "column": error.column,
+                              "hint": error.hint}))
+            return 2
+        raise Mistake(f"{shown}{error.place}: {error.message}", error.hint) from None
+    except OSError as error:
+        raise Mistake(f"{name} cannot be read: {error.strerror}", "type `ls` to see which files there are") from None
+    warnings = [{"line": line, "text": text} for line, text in spec.warnings] + [
+        {"line": None, "text": text} for text in here]
+    present = [phase for phase in spec.phases.values() if phase.present]
+    if arguments.json:
+        print(json.dumps({"valid": True, "version": spec.version, "phases": {
+            phase.name: {"commands": len(phase.commands), "finally": len(phase.finally_commands)} for phase in present
+        }, "warnings": warnings}))
+        return 0
+    print(f"{shown}: a buildspec of version {spec.version}\nPhases found in YAML: {len(present)}")
+    for phase in present:
+        last = f", and {len(phase.finally_commands)} in finally" if phase.finally_commands else ""
+        print(f" {phase.name}: {len(phase.commands)} commands{last}")
+    for item in warnings:
+        print("note" + (f", line {item['line']}" if item["line"] else "") + f": {item['text']}")
+    return 0
+
+
 def down(_: argparse.Namespace) -> int:
     """stop everything and remove .sandbox/ and the remote"""
     from sandbox import account, build, fork
@@ -209,10 +246,10 @@ def prepare(_: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = {"up": up, "build": start_build, "url": url, "env": env, "status": status, "down": down, "test": test,
-            "benchmark": measure,             "receive": receive, "work": work, "prepare": prepare}
+COMMANDS = {"up": up, "build": start_build, "url": url, "env": env, "status": status, "check": check, "down": down,
+            "test": test, "benchmark": measure, "receive": receive, "work": work, "prepare": prepare}
 # These make the environment on their first use; the others need one that is there.
-FIRST = ("up", "test", "benchmark")
+FIRST = ("up", "check", "test", "benchmark")
 HIDDEN = ("receive", "work", "prepare")
 
 
@@ -228,6 +265,9 @@ def parser() -> argparse.ArgumentParser:
             made_one = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
         if name == "build":
             made_one.add_argument("commit", nargs="?", help="a commit, branch or tag of the fork; default: main")
+        if name == "check":
+            made_one.add_argument("file", nargs="?", help="default: the one that template.yml names")
+            made_one.add_argument("--json", action="store_true", help="the answer as JSON, for programs")
         if name == "benchmark":
             made_one.add_argument("--runs", type=int, default=5, help="runs of each kind (default: 5)")
             made_one.add_argument("--quick", action="store_true", help="leave out 100 and 1,000 builds")

@@ -35,7 +35,8 @@ class Log:
 
     def mask(self, values: Iterable[str]) -> None:
         """Mask these values from now on, as CodeBuild does: by exact text only."""
-        self.secrets += sorted((value.encode() for value in values if value), key=len, reverse=True)
+        found = {*self.secrets, *(value.encode() for value in values if value)}
+        self.secrets = sorted(found, key=len, reverse=True)  # one may contain another
 
     def masked(self, data: bytes) -> bytes:
         for secret in self.secrets:

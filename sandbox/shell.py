@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import psutil
@@ -58,8 +58,9 @@ class Shell:
         with open(self.folder / "env.sh", "a") as stream:
             stream.write(f"export {name}={shlex.quote(value)}\n")
 
-    def get(self, names: tuple[str, ...]) -> dict[str, str]:
+    def get(self, names: Iterable[str]) -> dict[str, str]:
         """Return exported variables as the commands left them."""
+        names = tuple(names)
         script = ". ./env.sh; " + "; ".join(f'printf "%s\\0" "${{{name}-}}"' for name in names)
         done = subprocess.run([self.program, "-c", script], cwd=self.folder, env=self.env, capture_output=True,
                               stdin=subprocess.DEVNULL)

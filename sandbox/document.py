@@ -1,0 +1,115 @@
+"""A YAML document as nodes that know their lines, with a hint for each error that students make.
+
+It is read by libyaml, whose messages are those of CodeBuild's log; where PyYAML has none, by PyYAML itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MERGED = 10_000  # keys that `<<` may bring into one mapping: merges of merges grow without end
+QUOTE_IT = "put the whole command in single quotes, or write it below `- |`"
+
+
+class BuildspecError(Exception):
+    """A buildspec that CodeBuild, or this laptop, refuses; `line` and `column` count from 1."""
+
+    def __init__(self, message: str, hint: str, line: int | None = None, column: int | None = None,
+                 code: str = "YAML_FILE_ERROR"):
+        super().__init__(message)
+        self.message, self.hint, self.line, self.column, self.code = message, hint, line, column, code
+        self.place = f", line {line}, column {column}" if line else ""
+
+
+def compose(content: bytes) -> yaml.Node | None:
+    """Parse YAML to nodes, which know their lines and keep each scalar as it was written."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise BuildspecError(f"invalid bytes at line {line}: the file is not UTF-8 text",
+                             "save the file as UTF-8", line, 1) from None
+    loader = None
+    try:
+        loader = LOADER(text)
+        node = loader.get_single_node()
+        flatten(loader, node, set())
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise BuildspecError(f"control characters are not allowed at line {line}",
+                             "delete the character that your editor does not show", line,
+                             error.position - text.rfind("\n", 0, error.position)) from None
+    except yaml.MarkedYAMLError as error:
+        raise explained(error, text) from None
+    except (RecursionError, ValueError):  # a scalar may be no integer or no date that there is
+        raise BuildspecError("the file is nested too deeply", "write phases and commands as in the example in "
+                             "README.md") from None
+    finally:
+        if loader:
+            loader.dispose()
+    return node
+
+
+def flatten(loader: Any, node: yaml.Node | None, seen: set[int]) -> None:
+    """Apply merge keys (<<), and refuse a key that stands twice in one mapping."""
+    if node is None or id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            flatten(loader, item, seen)
+    elif isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in lines:
+                    first = lines[key.value]
+                    raise BuildspecError(
+                        f"key {key.value!r} at line {line_of(key)} is already there at line {first}",
+                        "put both contents under one key: of two, all but the last would be lost without a word",
+                        line_of(key), key.start_mark.column + 1)
+                lines[key.value] = line_of(key)
+            flatten(loader, value, seen)
+        loader.flatten_mapping(node)
+        if len(node.value) > MERGED:
+            raise BuildspecError(f"merge keys (<<) make more than {MERGED} keys of line {line_of(node)}",
+                                 "write the keys out instead of merging them", line_of(node), 1)
+
+
+def explained(error: yaml.MarkedYAMLError, text: str) -> BuildspecError:
+    """Turn a YAML error into CodeBuild's words, with the student's line and a hint."""
+    context, problem = str(error.context), error.problem or "the YAML cannot be read"
+    unclosed = "scanning a quoted scalar" in context
+    mark = (error.context_mark if unclosed else None) or error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    lines = text.splitlines()
+    written = lines[line - 1] if line <= len(lines) else ""
+    if "cannot start any token" in problem:
+        tab = not written[:column].strip() and "\t" in written[:column]
+        hint = "indent with spaces: YAML takes no tabs" if tab else \
+            f"{written[column - 1:column]!r} cannot start a plain text: {QUOTE_IT}"
+    elif "mapping values are not allowed" in problem:
+        hint = f"a colon with a space after it makes a key: {QUOTE_IT}"
+    elif "alias" in problem or "alias" in context:
+        hint = f"a text that starts with * is an alias in YAML: {QUOTE_IT}"
+    elif "expected a single document" in context:
+        problem = f"{context}, {problem}"
+        hint = "keep one document in the file: delete the line `---` and what follows it"
+    elif unclosed:
+        hint = "close the quotation mark that was opened"
+    else:
+        hint = "line up the keys of one level in one column, and each `- ` of one list in one column"
+    return BuildspecError(f"{problem} at line {line}", hint, line, column)
+
+
+def line_of(node: yaml.Node) -> int:
+    """Return the line where a node starts, from 1."""
+    return int(node.start_mark.line) + 1
+
+
+def is_null(node: yaml.Node) -> bool:
+    """Tell whether a node stands for nothing (`key:`, `~` or `null`)."""
+    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"

@@ -1,8 +1,9 @@
 """The Python environment of a build: fresh each time, and ready before the build asks for it.
 
-Nothing is shared between builds. While nothing runs, a spare environment is installed and put by,
-its packages apart; a build takes it, and its first `pip install` of the very same requirements
-moves the packages in. Any other `pip install` goes to uv first, which knows most packages already.
+While nothing runs, a spare environment is installed and put by, its packages apart; a build takes
+it, and its first `pip install` of the very same requirements moves the packages in. When the build
+has ended, all files are looked at: if none was touched, the environment is put by again without
+what the build has added; else another is installed. So no build can spoil the next. Any other `pip install` goes to uv first, which knows most packages already.
 Then, always, pip itself runs with the same arguments: it has the last word, and its messages and
 its exit status are the build's.
 """
@@ -113,8 +114,74 @@ def prepare(folder: Path, venv: Path) -> None:
         content = script.read_bytes() if script.is_file() and not script.is_symlink() else b""
         if content.startswith(b"#!"):
             script.write_bytes(content.replace(os.fsencode(full), os.fsencode(venv)))
-    (half / "key").write_text(key_of(settings["wanted"]))
+    key, bare, whole = key_of(settings["wanted"]), stamps(half / "venv"), stamps(full)
+    there = {top(name) for name in bare}
+    packages = {name: stamp for name, stamp in whole.items() if top(name) and top(name) not in there}
+    (folder / "stamps.json").write_text(json.dumps({"key": key, "venv": bare, "packages": packages}))
+    (half / "key").write_text(key)
     os.rename(half, spare)
+
+
+def top(name: str) -> str:
+    """Return the entry of bin/ or site-packages/ in which a file is, or nothing if it is elsewhere."""
+    parts = name.split(os.sep)
+    length = {"bin": 2, "lib": 4}.get(parts[0], 0)
+    return os.sep.join(parts[:length])
+
+
+def stamps(tree: Path) -> dict[str, str]:
+    """Return for each file of a tree what changes with it: its inode and ctime, which no write leaves alone.
+
+    Entries of bin/ and site-packages/ themselves are moved about, and so their ctime changes: they have a hash.
+    """
+    found = {}
+    for folder, folders, files in os.walk(tree):
+        for name in [*files, *(name for name in folders if os.path.islink(os.path.join(folder, name)))]:
+            path = os.path.join(folder, name)
+            short = os.path.relpath(path, tree)
+            state = os.lstat(path)
+            if os.path.islink(path):
+                found[short] = os.readlink(path)
+            elif top(short) == short:
+                found[short] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+            else:
+                found[short] = f"{state.st_ino} {state.st_ctime_ns} {state.st_size}"
+    return found
+
+
+def put_by(folder: Path, used: Path) -> None:
+    """Make the environment of an ended build the spare one again, if none of its files was touched.
+
+    Only where all that a build starts has ended with it: see shell.adopt_orphans.
+    """
+    taken, half = folder / "packages", folder / "spare.part"
+    if sys.platform != "linux" or (folder / "spare").exists():
+        return
+    with contextlib.suppress(OSError, ValueError, KeyError, StopIteration):
+        known = json.loads((folder / "stamps.json").read_text())
+        if (folder / "wanted").exists() and key_of((folder / "wanted").read_text()) != known["key"]:
+            return
+        apart = taken / "full" if (taken / "key").exists() else used
+        for tree, expected in ((used, known["venv"]), (apart, known["packages"])):
+            found = stamps(tree)
+            if any(found.get(name) != stamp for name, stamp in expected.items() if not name.startswith("bin/pip")):
+                return
+            for name in found.keys() - known["venv"].keys() - known["packages"].keys():
+                os.unlink(tree / name)
+        for path, _, _ in os.walk(used, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(path)  # only what is empty goes
+        shutil.rmtree(half, ignore_errors=True)
+        half.mkdir()
+        if apart == used:
+            for name in {top(name) for name in known["packages"]}:
+                (half / "full" / name).parent.mkdir(parents=True, exist_ok=True)
+                os.rename(used / name, half / "full" / name)
+        else:
+            os.rename(apart, half / "full")
+        os.rename(used, half / "venv")
+        (half / "key").write_text(known["key"])
+        os.rename(half, folder / "spare")
 
 
 def compile_packages(tree: Path, venv: Path) -> None:

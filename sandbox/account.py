@@ -196,8 +196,8 @@ def session() -> Any:
     return made
 
 
-def deploy() -> None:
-    """Deploy template.yml with the same command as on AWS."""
+def deploy(idle: bool) -> None:
+    """Deploy template.yml with the same command as on AWS; unless `idle`, a build may move the alias meanwhile."""
     before = ""
     with contextlib.suppress(Mistake):
         before = live().version
@@ -213,7 +213,7 @@ def deploy() -> None:
         reasons = "\n".join(dict.fromkeys([*done.stderr.strip().splitlines(), *events.stdout.strip().splitlines()]))
         raise Mistake(f"template.yml could not be deployed:\n{reasons}",
                       "mend template.yml, then type `python3 -m sandbox up`; what is live stays as it was")
-    if before and live().version != before:
+    if idle and before and live().version != before:
         say(f"This change of the alias moves it, on AWS too; here version {before} is live again, which a build released")
         make_live(before)
 

@@ -34,7 +34,7 @@ def up(_: argparse.Namespace) -> int:
         build.start_worker("prepare")
         account.bring_up()
         say("Deploying template.yml")
-        account.deploy()
+        account.deploy(idle)
         if idle:
             account.restore_releases(build.released())
         fork.make()
@@ -217,7 +217,8 @@ def test(arguments: argparse.Namespace) -> int:
     os.chdir(ROOT)
     python = laptop.VENV / "bin" / "python"
     named = [word for word in arguments.pytest if not word.startswith("-") and os.path.exists(word.split("::")[0])]
-    everything = [] if named else ["test_hello_world.py", "sandbox"]
+    # Pushes mostly wait, for the disk and for each other: three at a time, each file with its own sandbox.
+    everything = [] if named else ["test_hello_world.py", "sandbox", "-n", "3", "--dist", "loadfile"]
     os.execv(python, [str(python), "-m", "pytest", *everything, *arguments.pytest])
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+PYTHON = getattr(sys, "_base_executable", sys.executable)  # the one below the sandbox's environment
 TIMEOUT = 300  # seconds; no test waits so long, it only ends one that hangs
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -57,8 +58,7 @@ class Student:
 
     def sandbox(self, *arguments: str, code: int | None = 0, **options) -> subprocess.CompletedProcess[str]:
         """Run python3 -m sandbox with the Python below the one that runs the tests."""
-        return self.type(getattr(sys, "_base_executable", sys.executable), "-m", "sandbox", *arguments, code=code,
-                         **options)
+        return self.type(PYTHON, "-m", "sandbox", *arguments, code=code, **options)
 
     def git(self, *arguments: str, code: int | None = 0, **options) -> subprocess.CompletedProcess[str]:
         return self.type("git", *arguments, code=code, **options)
@@ -100,9 +100,8 @@ class Student:
 
     def aws(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
         """Run plain aws after the eval that README.md shows."""
-        here = f'eval "$({sys.executable} -m sandbox env)"; exec aws "$@"'
-        return self.type("bash", "-c", here.replace(sys.executable, getattr(sys, "_base_executable", sys.executable)),
-                         "bash", *arguments, code=code)
+        here = f'eval "$({PYTHON} -m sandbox env)"; exec aws "$@"'
+        return self.type("bash", "-c", here, "bash", *arguments, code=code)
 
     def live(self) -> str:
         """Return the version that the alias points to."""

@@ -1,6 +1,11 @@
 """The environment of a build: fresh each time, and pip has the last word."""
 
+import json
+import os
+import re
+import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -82,7 +87,8 @@ def test_bad_requirement_fails_with_the_words_of_pip(quick):
 def test_build_that_edits_a_package_spoils_nothing(quick):
     """Neither the next build nor uv's cache, from which files may be linked."""
     show = "python -c 'import iniconfig, pip; print(getattr(iniconfig, \"spoilt\", \"clean\"), pip.__file__)'"
-    spoil = "echo 'spoilt = 1' >> \"$(python -c 'import iniconfig; print(iniconfig.__file__)')\""
+    spoil = ("file=$(python -c 'import iniconfig; print(iniconfig.__file__)') && touch -r \"$file\" ~/time && "
+             "echo 'spoilt = 1' >> \"$file\" && touch -r ~/time \"$file\"")
     quick.say("spoils", INSTALL, spoil, show)
     assert "SUCCEEDED" in quick.push()[-2]
     assert "\n1 " in log_of(quick)
@@ -91,6 +97,81 @@ def test_build_that_edits_a_package_spoils_nothing(quick):
     text = log_of(quick)
     assert "\nclean " in text
     assert ".sandbox/codebuild/venv/lib" not in text.split("-links +1")[-1].split("[Container]")[0]  # no hard link
+
+
+def test_untouched_environment_is_used_again_without_what_a_build_has_added(quick):
+    where = "python -c 'import iniconfig, os; print(\"inode\", os.stat(iniconfig.__file__).st_ino)'"
+    add = "echo 'import nosuchmodule' > \"$(python -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))')/added.pth\""
+    quick.say("adds", INSTALL, where, add)
+    assert "SUCCEEDED" in quick.push()[-2]
+    first = log_of(quick)
+    quick.wait_for(lambda: (quick.clone / ".sandbox/image/spare/key").exists())
+    quick.say("again", INSTALL, where)
+    assert "SUCCEEDED" in quick.push()[-2]
+    assert re.findall(r"\ninode \d+\n", first) == re.findall(r"\ninode \d+\n", log_of(quick)) != []
+    assert "nosuchmodule" not in log_of(quick).replace(add, "")
+
+
+@pytest.fixture
+def used(tmp_path):
+    """The environment of an ended build, which holds one package beside pip."""
+    for name in ("bin/pip", "bin/tool", "lib/python3/site-packages/pip/core.py",
+                 "lib/python3/site-packages/pkg/code.py", "lib/python3/site-packages/single.py", "pyvenv.cfg"):
+        (tmp_path / "used" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "used" / name).write_text(name)
+    found = environment.stamps(tmp_path / "used")
+    packages = {name: found.pop(name) for name in list(found) if "pkg" in name or "single" in name or "tool" in name}
+    (tmp_path / "stamps.json").write_text(json.dumps({"key": environment.key_of("pkg"), "venv": found,
+                                                      "packages": packages}))
+    (tmp_path / "wanted").write_text("pkg")
+    (tmp_path / "packages").mkdir()
+    return tmp_path / "used"
+
+
+def rewrite(path):
+    path.write_text(path.read_text())
+
+
+def replace(path):
+    shutil.copy2(path, path.with_name("copy"))
+    os.replace(path.with_name("copy"), path)
+
+
+TOUCHES = {
+    "edited": lambda site: (site / "pkg/code.py").write_text("x" * len("lib/python3/site-packages/pkg/code.py")),
+    "written-again": lambda site: rewrite(site / "pkg/code.py"),
+    "replaced": lambda site: replace(site / "pkg/code.py"),
+    "linked": lambda site: os.link(site / "pkg/code.py", site.parents[2] / "link"),
+    "deleted": lambda site: (site / "pkg/code.py").unlink(),
+    "folder-is-a-link": lambda site: ((site / "pkg").rename(site.parents[2] / "elsewhere"),
+                                      (site / "pkg").symlink_to(site.parents[2] / "elsewhere")),
+    "single-file-edited": lambda site: (site / "single.py").write_text("x"),
+    "pip-edited": lambda site: rewrite(site / "pip/core.py"),
+    "script-edited": lambda site: (site.parents[2] / "bin/tool").write_text("x"),
+    "other-requirements": lambda site: (site.parents[3] / "wanted").write_text("other"),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each build gets a new environment")
+@pytest.mark.parametrize("touch", TOUCHES.values(), ids=TOUCHES)
+def test_touched_environment_is_not_put_by(used, touch):
+    touch(used / "lib/python3/site-packages")
+    environment.put_by(used.parent, used)
+    assert not (used.parent / "spare").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each build gets a new environment")
+def test_untouched_environment_is_put_by_in_its_parts(used):
+    (used / "lib/python3/site-packages/added/sub").mkdir(parents=True)
+    (used / "lib/python3/site-packages/pkg/added.py").write_text("added")
+    (used / "bin/pip").write_text("a build's own pip, written anew each time")
+    environment.put_by(used.parent, used)
+    spare = used.parent / "spare"
+    assert (spare / "key").read_text() == environment.key_of("pkg")
+    assert sorted(environment.stamps(spare / "venv")) == ["bin/pip", "lib/python3/site-packages/pip/core.py", "pyvenv.cfg"]
+    assert sorted(environment.stamps(spare / "full")) == ["bin/tool", "lib/python3/site-packages/pkg/code.py",
+                                                          "lib/python3/site-packages/single.py"]
+    assert not (spare / "venv/lib/python3/site-packages/added").exists()
 
 
 def test_call_says_what_a_program_said(tmp_path):

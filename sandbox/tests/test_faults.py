@@ -17,7 +17,7 @@ import subprocess
 
 import psutil
 import pytest
-from conftest import Quick
+from conftest import PYTHON, Quick
 
 LONG = pytest.mark.long
 SLOW = "for i in $(seq 300); do sleep 0.1; done"  # thirty seconds, if nobody ends it
@@ -43,16 +43,20 @@ def push_in_background(someone, **options):
                             **nowhere | options)
 
 
+def push_until(someone, text, **options):
+    """Push and return the push once its build has written this text."""
+    count = len(someone.builds())
+    push = push_in_background(someone, **options)
+    someone.wait_for(lambda: len(someone.builds()) > count)
+    someone.wait_for(lambda: text in log_of_last(someone))
+    return push
+
+
 def log_of_last(someone):
     with contextlib.suppress(FileNotFoundError, ValueError):
         numbers = [int(path.name) for path in (someone.clone / ".sandbox" / "builds").iterdir()]
         return (someone.clone / ".sandbox" / "builds" / str(max(numbers)) / "log").read_text(errors="replace")
     return ""
-
-
-def runs(someone, text):
-    """Wait until the last build has written this text."""
-    return someone.wait_for(lambda: text in log_of_last(someone))
 
 
 def kill(process):
@@ -119,10 +123,7 @@ def kill_all(someone, push):
 def test_kill_then_up_brings_all_back(quick, fault, moment):
     word = f"{fault.__name__} {moment}"
     quick.say(word, "sleep 0.7")
-    count = len(quick.builds())
-    push = push_in_background(quick)
-    quick.wait_for(lambda: len(quick.builds()) > count)
-    runs(quick, MOMENTS[moment])
+    push = push_until(quick, MOMENTS[moment])
     fault(quick, push)
     push.wait(60)
     said = quick.sandbox("up", code=None)
@@ -185,8 +186,7 @@ def test_kill_after_the_alias_has_moved_takes_it_back(quick):
     quick.say("not green")
     quick.write("buildspec.yml", (quick.clone / "buildspec.yml").read_text() + f"      - {SLOW}\n")
     quick.commit("Wait after the release")
-    push = push_in_background(quick)
-    runs(quick, "Running command for")
+    push = push_until(quick, "Running command for")
     assert quick.live() != before
     kill_worker(quick, push)
     push.wait(60)
@@ -224,8 +224,7 @@ def test_restart_in_the_middle_of_a_build_never_leaves_a_red_version_live(quick)
     quick.say("never green")
     quick.write("buildspec.yml", (quick.clone / "buildspec.yml").read_text() + f"      - {SLOW}\n      - exit 1\n")
     quick.commit("Release, wait, fail")
-    push = push_in_background(quick)
-    runs(quick, "Running command for")
+    push = push_until(quick, "Running command for")
     os.kill(quick.account()["pid"], signal.SIGTERM)  # keeps what it has: the alias moved
     quick.wait_for(lambda: not psutil.pid_exists(quick.account()["pid"]))
     kill_worker(quick, push)
@@ -400,8 +399,7 @@ def test_pushes_whose_hooks_swap_build_the_later_commit_last(quick):
 @LONG
 def test_push_during_a_build_waits_for_its_turn(quick):
     quick.say("one at a time", "sleep 1")
-    push = push_in_background(quick)
-    runs(quick, "Running command sleep 1")
+    push = push_until(quick, "Running command sleep 1")
     quick.say("and the next")
     quick.push()
     push.wait(60)
@@ -410,16 +408,45 @@ def test_push_during_a_build_waits_for_its_turn(quick):
     is_back(quick, "and the next")
 
 
-def test_up_during_a_build_shows_it_and_changes_nothing(quick):
-    quick.say("up meanwhile", "sleep 1")
-    push = push_in_background(quick)
-    runs(quick, "Running command sleep 1")
-    count = len(quick.builds())
-    said = quick.up()
+def test_up_during_a_build_shows_it_and_changes_nothing(quick, tmp_path):
+    quick.say("up meanwhile", f"for i in $(seq 600); do test -e '{tmp_path}/go' && break; sleep 0.1; done")
+    push = push_until(quick, "Running command for i in")
+    count, shown = len(quick.builds()), tmp_path / "shown"
+    with open(shown, "w") as stream:
+            up = subprocess.Popen([PYTHON, "-m", "sandbox", "up"], cwd=quick.clone, env=quick.env,
+                              stdin=subprocess.DEVNULL, stdout=stream, stderr=stream)
+    quick.wait_for(lambda: "Running command for i in" in shown.read_text())
+    (tmp_path / "go").touch()
+    assert up.wait(60) == 0
     push.wait(60)
-    assert "Phase complete: POST_BUILD State: SUCCEEDED" in said
+    assert "Phase complete: POST_BUILD State: SUCCEEDED" in shown.read_text()
     assert len(quick.builds()) == count
     is_back(quick, "up meanwhile")
+
+
+def test_up_while_a_build_releases_does_not_take_the_release_back(quick, tmp_path):
+    """`up` looks at the alias before it deploys the template; a build moves it while it does."""
+    quick.say("moves meanwhile")
+    script = ("from sandbox import account\n"
+              "aws = account.aws\n"
+              "def slow(*arguments, **options):\n"
+              "    done = aws(*arguments, **options)\n"
+              f"    open({str(tmp_path / 'deployed')!r}, 'w').close()\n"
+              "    import os, time\n"
+              f"    while not os.path.exists({str(tmp_path / 'released')!r}): time.sleep(0.02)\n"
+              "    return done\n"
+              "account.aws = slow\n"
+              "from sandbox.command import main\n"
+              "raise SystemExit(main(['up']))\n")
+    quick.say("moves meanwhile", f"for i in $(seq 600); do test -e '{tmp_path}/deployed' && break; sleep 0.1; done")
+    push = push_until(quick, "Running command for i in")
+    up = subprocess.Popen([quick.clone / ".sandbox" / "venv" / "bin" / "python", "-c", script], cwd=quick.clone,
+                          env=quick.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    push.wait(60)
+    (tmp_path / "released").touch()
+    said = up.communicate(timeout=60)[0]
+    assert up.returncode == 0, said
+    is_back(quick, "moves meanwhile")
 
 
 def run_build(someone, *changes):

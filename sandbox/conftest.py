@@ -8,7 +8,8 @@ HERE = Path(__file__).parent
 
 
 def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="run hundreds of generated pushes and deploys; takes half an hour")
+    parser.addoption("--long", action="store_true", help="run hundreds of generated pushes too; takes half an hour")
+    parser.addoption("--draw", action="store_true", help="draw the pictures of README.md from the pushes in it")
 
 
 def pytest_configure(config):

@@ -120,11 +120,13 @@ class Shell:
         for group in self.groups:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, signal.SIGKILL)
-        children = psutil.Process().children(recursive=True)
-        for child in children:
-            with contextlib.suppress(psutil.Error):
-                child.kill()
-        psutil.wait_procs(children, timeout=5)
+        deadline = time.monotonic() + 5
+        # Again and again: one whose parent dies while the list is made is not in it.
+        while (children := psutil.Process().children(recursive=True)) and time.monotonic() < deadline:
+            for child in children:
+                with contextlib.suppress(psutil.Error):
+                    child.kill()
+            psutil.wait_procs(children, timeout=1)
         self.drain()
         os.close(self.reader)
         os.close(self.writer)

@@ -263,6 +263,16 @@ def test_any_text_is_a_buildspec_or_a_clear_error(request):
     reads()
 
 
+@pytest.mark.parametrize("text, message", [
+    ("a0: &a0 {x: y}\n" + "".join(f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 40)), "version is missing"),
+    ("version: " + "[" * 100_000, "nesting depth"),
+    ("version: " + "{a: " * 900 + "x" + "}" * 900, ""),
+], ids=["merges-of-merges", "deeper-than-yaml-goes", "deep"])
+def test_file_that_grows_without_end_is_refused(text, message):
+    with pytest.raises(BuildspecError, match=message):
+        read(text.encode())
+
+
 def test_any_bytes_that_a_command_prints_are_in_the_log_and_forge_nothing(quick, request):
     forged = b"[sandbox] BUILD 1 SUCCEEDED: version 99 is live\n[Container] 2026/01/01 00:00:00.000000 Phase complete: "
     pieces = st.sampled_from([forged, b"\x1b[2J", b"\r", b"\n", b"\0", b"\xff", b"\xc2", "\u202e".encode(), b"a" * 5000])

@@ -6,7 +6,7 @@ import sys
 
 import psutil
 import pytest
-from conftest import ROOT, change_greeting
+from conftest import PYTHON, ROOT, change_greeting
 
 
 def test_up_answers(student):
@@ -182,6 +182,14 @@ def test_up_without_a_network_is_told_what_to_do(newcomer, tmp_path):
     said = newcomer.sandbox("up", code=2, env=env)
     assert "error: the sandbox's environment could not be made" in said.stderr
     assert said.stderr.splitlines()[-1].startswith("hint: check the network")
+
+
+def test_up_without_venv_is_told_what_to_type(newcomer):
+    code = "import runpy, sys; sys.modules['ensurepip'] = None; sys.argv[1:] = ['up']; runpy.run_module(\
+            'sandbox', run_name='__main__', alter_sys=True)"
+    said = newcomer.type(PYTHON, "-c", code, code=2).stderr
+    assert said.splitlines()[0] == "error: this Python has no venv module"
+    assert f"python{sys.version_info[0]}.{sys.version_info[1]}-venv" in said.splitlines()[1]
 
 
 def test_an_old_python_is_told_which_to_use(newcomer):

@@ -20,6 +20,7 @@ import psutil
 import yaml
 
 from sandbox import Mistake
+from sandbox.document import LOADER
 from sandbox.laptop import (ACCOUNT, FOLDER, IMAGE, RELEASES, ROOT, VENV, clean_environment, end, git,
                             is_loopback, read_json, run, say, start, started, write)
 
@@ -288,7 +289,7 @@ def buildspec_of_template() -> str:
                       "or name the buildspec: `python3 -m sandbox check buildspec.yml`") from None
 
 
-class TemplateLoader(yaml.SafeLoader):
+class TemplateLoader(LOADER):
     """Read CloudFormation's short forms; of an If it takes the branch that has the connection."""
 
     def short_form(self, name: str, node: yaml.Node) -> Any:

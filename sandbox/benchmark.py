@@ -19,6 +19,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -133,11 +134,15 @@ def answer(url: str) -> str:
 def seconds_until(url: str, wanted: str, action: Callable[[], Any]) -> float:
     """Return the seconds from the start of an action until the endpoint gives the wanted answer."""
     start = time.perf_counter()
-    action()
-    while answer(url) != wanted:
-        if time.perf_counter() - start > 300:
-            raise RuntimeError(f"{url} never answered {wanted!r}")
-    return time.perf_counter() - start
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(action)
+        while answer(url) != wanted:
+            if time.perf_counter() - start > 300 or done.done() and done.exception():
+                raise RuntimeError(f"{url} never answered {wanted!r}") from done.exception(timeout=0)
+            time.sleep(0.05)
+        took = time.perf_counter() - start
+        done.result()
+    return took
 
 
 def measure(runs: int, growth: tuple[int, ...]) -> dict[str, Any]:

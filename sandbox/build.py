@@ -32,6 +32,7 @@ from sandbox.shell import Shell, Stopped, TimedOut
 from sandbox.variables import variables_of
 
 ENDED = ("SUCCEEDED", "FAILED", "FAULT", "TIMED_OUT", "STOPPED")
+PATIENCE = 2  # seconds that a worker waits for its first build
 CLOUDWATCH_LIMIT = 4 << 20  # bytes of a log's end that CloudWatch Logs gets; the account is held in memory
 
 
@@ -95,8 +96,9 @@ def released() -> list[str]:
     return [build.live_after for build in newest_first() if build.status == "SUCCEEDED" and build.live_after]
 
 
-def submit(commit: str, source_version: str, initiator: str, push: fork.Push | None = None) -> Build:
-    """Put a build into the queue, see to it that a worker runs it, and return it.
+def submit(commit: str, source_version: str, initiator: str, push: fork.Push | None = None,
+           awaited: bool = False) -> Build:
+    """Put a build into the queue, see to it that a worker runs it unless one waits for it, and return it.
 
     Of two pushes at the same moment, the hook of the second may be the first to come here. Then the
     first push gets the second one's build: its own would put the older commit live.
@@ -114,7 +116,8 @@ def submit(commit: str, source_version: str, initiator: str, push: fork.Push | N
         build.folder.mkdir()
         build.log.touch()
         build = build.change()
-    start_worker()
+    if not awaited:
+        start_worker()
     return build
 
 
@@ -126,9 +129,19 @@ def start_worker(command: str = "work") -> None:
 
 
 def work() -> None:
-    """Run all queued builds, the oldest first; the lock makes it one worker at a time."""
+    """Run all queued builds, the oldest first; the lock makes it one worker at a time.
+
+    A push starts its worker before it knows what there is to build: loading what it takes to talk to
+    the account takes as long as finding that out.
+    """
     signal.signal(signal.SIGTERM, stop_build)
     os.umask(0o022)
+    until = time.monotonic() + PATIENCE
+    with contextlib.suppress(Exception):  # without an account each build says so itself
+        account.project()
+        account.live()
+    while not unfinished() and time.monotonic() < until:
+        time.sleep(0.01)
     with lock("worker"):
         recover()
         for number in pending():

@@ -79,6 +79,7 @@ def receive(_: argparse.Namespace) -> int:
 
     told, started = [], []
     try:
+        build.start_worker()
         groups = account.project().filter_groups
         for push in fork.pushes(sys.stdin.buffer):
             name, commit = fork.shown(push.ref), fork.commit_of(push.after)
@@ -86,7 +87,7 @@ def receive(_: argparse.Namespace) -> int:
             if reason or not commit:
                 told.append(f"{name} is not built: {reason or 'it is no commit'}")
                 continue
-            item = build.submit(commit, commit, "GitHub-Hookshot/sandbox", push)
+            item = build.submit(commit, commit, "GitHub-Hookshot/sandbox", push, awaited=True)
             late = "" if item.commit == commit else f"; a later push has it at {item.commit[:7]}, which is built"
             told.append(f"{name} is now {push.after[:7]}: {fork.subject(push.after)}{late}")
             started.append(item)

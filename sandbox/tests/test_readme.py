@@ -1,6 +1,5 @@
 """README.md, read from top to bottom as a student reads it: each block is run, written or compared."""
 
-import json
 import os
 import re
 import shutil
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 import picture
 import pytest
 import yaml
-from conftest import DIRECT, PYTHON, ROOT, Student
+from conftest import DIRECT, ROOT
 
 from sandbox.buildspec import PASSED_OVER
 from sandbox.command import COMMANDS, HIDDEN, parser

@@ -151,10 +151,6 @@ def measure(runs: int, growth: tuple[int, ...]) -> dict[str, Any]:
                                          "platform": sys.platform}, "runs": runs}
     with tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True) as name:
         top = Path(name)
-        for title, warm in (("warm caches", True), ("empty caches", False)):
-            say(f"Fresh clone → first 200, {title}")
-            found[f"fresh clone, {title}"] = [fresh(top / f"{title} {run}", warm)
-                                              for run in range(runs if warm else 1)]
         clone = Clone(top / "main", warm=True)
         clone.sandbox("up")
         try:
@@ -167,6 +163,11 @@ def measure(runs: int, growth: tuple[int, ...]) -> dict[str, Any]:
             found |= grown(clone, url, runs, growth)
         finally:
             clone.sandbox("down")
+        # Last: what they write and remove keeps a disk busy for a while.
+        for title, warm in (("warm caches", True), ("empty caches", False)):
+            say(f"Fresh clone → first 200, {title}")
+            found[f"fresh clone, {title}"] = [fresh(top / f"{title} {run}", warm)
+                                              for run in range(runs if warm else 1)]
     return found
 
 

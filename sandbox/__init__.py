@@ -4,6 +4,6 @@
 class Mistake(Exception):
     """A mistake that the user can mend: what was found, and a hint with the command to type."""
 
-    def __init__(self, message, hint):
+    def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
         self.hint = hint

@@ -26,7 +26,7 @@ from typing import Any
 import psutil
 import yaml
 
-from sandbox.laptop import ROOT, VENV, say
+from sandbox.laptop import CACHE, IMAGE, ROOT, VENV, say
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 PYTHON = getattr(sys, "_base_executable", sys.executable)
@@ -89,8 +89,8 @@ class Clone:
         self.env = {name: value for name, value in os.environ.items()
                     if not name.startswith(("AWS_", "GIT_", "PYTHON", "UV_CACHE"))} | {"HOME": str(self.home)}
         if warm:
-            cache = subprocess.run([VENV / "bin" / "uv", "cache", "dir"], check=True, capture_output=True, text=True)
-            self.env["UV_CACHE_DIR"] = cache.stdout.strip()
+            self.env["UV_CACHE_DIR"] = json.loads((IMAGE / "settings.json").read_text())["cache"]
+            self.env["PIP_CACHE_DIR"] = str(CACHE / "pip")
         else:
             self.env |= {"UV_CACHE_DIR": str(folder / "cache"), "PIP_NO_CACHE_DIR": "1"}
         self.type("git", "clone", "-q", ROOT, self.folder, cwd=folder)

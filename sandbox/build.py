@@ -289,6 +289,8 @@ def run_phases_of(build: Build, log: Log) -> tuple[Outcome, dict[str, str]]:
     shell = Shell(SHELLS.get(spec.shell, "sh"), CODEBUILD / "tmp", src, variables, log.output, deadline, spec.version == "0.2")
     try:
         outcome = run_phases(spec, shell, log)
+        for line, text in spec.warnings if outcome.status == "FAILED" else ():
+            log.note(f"buildspec, line {line}: {text}")  # once more: one of them may be why
         # https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html: no secrets, no AWS_ names
         names = [name for name in spec.exported_variables
                  if not name.startswith("AWS_") and name not in {**spec.parameter_store, **spec.secrets_manager}]
@@ -300,7 +302,8 @@ def run_phases_of(build: Build, log: Log) -> tuple[Outcome, dict[str, str]]:
         shell.close()
 
 
-def download_source(build: Build, project: account.Project, src: Path, log: Log) -> tuple[Buildspec, dict[str, str]]:
+def download_source(build: Build, project: account.Project, src: Path,
+                    log: Log) -> tuple[Buildspec, dict[str, str]]:
     """Run the phase DOWNLOAD_SOURCE; return the buildspec and the build's variables.
 
     Raises BuildspecError if CodeBuild or this laptop refuses the buildspec.

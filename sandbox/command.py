@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import json
 import os
 import shlex
@@ -86,6 +87,9 @@ def receive(_: argparse.Namespace) -> int:
             reason = fork.why_not(push, groups)
             if reason or not commit:
                 told.append(f"{name} is not built: {reason or 'it is no commit'}")
+                if reason and "HEAD_REF" in reason and push.ref.startswith("refs/heads/"):
+                    branch = name.replace("refs/heads/", "", 1)
+                    told.append(f"hint: type `git checkout main && git merge {branch} && git push sandbox`")
                 continue
             item = build.submit(commit, commit, "GitHub-Hookshot/sandbox", push, awaited=True)
             late = "" if item.commit == commit else f"; a later push has it at {item.commit[:7]}, which is built"
@@ -200,6 +204,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 def down(_: argparse.Namespace) -> int:
     """stop everything and remove .sandbox/ and the remote"""
+    say(f"Stopping, and removing {FOLDER.name}/")
     from sandbox import account, build, fork
 
     with laptop.lock("up"):
@@ -281,17 +286,29 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return 0, 1 if the build failed, 2 for a mistake, 130 when interrupted."""
-    arguments, arguments_of_pytest = parser().parse_known_args(argv)
-    arguments.pytest = arguments_of_pytest
-    if arguments_of_pytest and arguments.command != "test":
-        parser().error(f"unknown: {shlex.join(arguments_of_pytest)}")
+    words = sys.argv[1:] if argv is None else list(argv)
+    if not words:
+        parser().print_help(sys.stderr)
+        return 2
     try:
+        if not words[0].startswith("-") and words[0] not in COMMANDS:
+            near = difflib.get_close_matches(words[0], [name for name in COMMANDS if name not in HIDDEN], 1)
+            raise Mistake(f"there is no command {words[0]!r}",
+                          f"type `python3 -m sandbox {near[0] if near else '--help'}`")
+        arguments, arguments_of_pytest = parser().parse_known_args(words)
+        arguments.pytest = arguments_of_pytest
+        if arguments_of_pytest and arguments.command != "test":
+            parser().error(f"unknown: {shlex.join(arguments_of_pytest)}")
         if arguments.command not in HIDDEN:
             laptop.refuse_foreign_endpoints(os.environ)
         if arguments.command in FIRST:
             laptop.check_clone()
         if not laptop.is_ready():
-            if arguments.command not in FIRST and not (FOLDER / "account").exists():
+            if arguments.command == "down" and not laptop.ACCOUNT.exists():
+                shutil.rmtree(FOLDER, ignore_errors=True)  # the environment, if there is one: nothing runs in it
+                say("There is no sandbox here")
+                return 0
+            if arguments.command not in FIRST and not laptop.ACCOUNT.exists():
                 raise Mistake("there is no sandbox here yet", "type `python3 -m sandbox up`")
             laptop.enter()
         return COMMANDS[arguments.command](arguments)

@@ -3,9 +3,10 @@
 While nothing runs, a spare environment is installed and put by, its packages apart; a build takes
 it, and its first `pip install` of the very same requirements moves the packages in. When the build
 has ended, all files are looked at: if none was touched, the environment is put by again without
-what the build has added; else another is installed. So no build can spoil the next. Any other `pip install` goes to uv first, which knows most packages already.
-Then, always, pip itself runs with the same arguments: it has the last word, and its messages and
-its exit status are the build's.
+what the build has added; else another is installed. So no build can spoil the next.
+
+Any other `pip install` goes to uv first, which knows most packages already. Then, always, pip itself
+runs with the same arguments: it has the last word, and its messages and exit status are the build's.
 """
 
 # Standard library only: the `pip` of a build runs this file as a script.

@@ -32,6 +32,7 @@ RELEASES = FOLDER / "releases"
 IMAGE = FOLDER / "image"  # what a build's machine has beside its own environment
 CODEBUILD = FOLDER / "codebuild"  # where a build works; on AWS /codebuild
 TRASH = FOLDER / "trash"
+CACHE = FOLDER / "cache"  # of uv and pip, so that `down` leaves nothing in the student's home
 REQUIREMENTS = Path(__file__).parent / "requirements.txt"
 
 # What a program needs to reach a package registry from this network. Nothing else of the
@@ -224,6 +225,7 @@ def make_environment(python: Path) -> None:
     for outdated in (VENV, IMAGE):  # both hold the path of this folder, which may have been moved
         shutil.rmtree(outdated, ignore_errors=True)
     pins = {line.split("==")[0]: line for line in REQUIREMENTS.read_text().splitlines()}
+    env = {"UV_CACHE_DIR": str(CACHE / "uv"), "PIP_CACHE_DIR": str(CACHE / "pip")} | os.environ
     # The Python at hand mostly has a pip that can install for another one; making a second is slow.
     with_pip = [python, "-m", "pip", "--python", VENV / "bin" / "python"]
     lends_pip = run(*with_pip[:3], "--python", python, "--version", check=False).returncode == 0
@@ -237,7 +239,7 @@ def make_environment(python: Path) -> None:
     for title, command in steps:
         if title:
             say(title)
-        done = run(*command, check=False)
+        done = run(*command, env=env, check=False)
         if done.returncode:
             shutil.rmtree(VENV, ignore_errors=True)
             raise Mistake("the sandbox's environment could not be made:\n" + done.stderr.strip()[-800:],
@@ -251,7 +253,7 @@ def make_environment(python: Path) -> None:
     aws.chmod(0o755)
     uv = VENV / "bin" / "uv"
     wanted = environment.requirements(["-r", "requirements.txt"], ROOT) or ""
-    write(IMAGE / "settings.json", json.dumps({"uv": str(uv), "cache": run(uv, "cache", "dir").stdout.strip(),
+    write(IMAGE / "settings.json", json.dumps({"uv": str(uv), "cache": run(uv, "cache", "dir", env=env).stdout.strip(),
                                                "pip": pins["pip"], "wanted": wanted}))
 
 

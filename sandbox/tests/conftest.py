@@ -21,10 +21,11 @@ TIMEOUT = 300  # seconds; no test waits so long, it only ends one that hangs
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def uv_cache() -> str:
-    """Return uv's cache of this machine, so that a new HOME does not mean a new download."""
-    uv = Path(sys.prefix) / "bin" / "uv"
-    return subprocess.run([uv, "cache", "dir"], check=True, capture_output=True, text=True).stdout.strip()
+def caches() -> dict[str, str]:
+    """Return where this sandbox keeps what it has downloaded, so that a new clone does not download it again."""
+    folder = ROOT / ".sandbox"
+    return {"UV_CACHE_DIR": json.loads((folder / "image" / "settings.json").read_text())["cache"],
+            "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(folder / "cache" / "pip"))}
 
 
 class Student:
@@ -36,7 +37,7 @@ class Student:
         self.clone.mkdir()
         self.env = {name: value for name, value in os.environ.items()
                     if not name.startswith(("AWS_", "GIT_", "PYTEST_", "PYTHON", "VIRTUAL_ENV"))}
-        self.env |= {"HOME": str(self.home), "UV_CACHE_DIR": uv_cache(), "GIT_CONFIG_NOSYSTEM": "1"}
+        self.env |= {"HOME": str(self.home), "GIT_CONFIG_NOSYSTEM": "1"} | caches()
         listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, check=True,
                                 capture_output=True).stdout.split(b"\0")
         for name in filter(None, map(os.fsdecode, listed)):

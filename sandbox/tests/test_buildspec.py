@@ -111,6 +111,8 @@ def test_case_is_as_on_codebuild(results, number):
         assert text not in found.text
     notes = [line for line in found.text.splitlines() if line.startswith("[sandbox] buildspec.yml, line")]
     wanted = case.get("warn", [])
+    again = [note.replace("buildspec.yml", "buildspec", 1) for note in notes if found.status.startswith("FAILED in BUILD")]
+    assert [line for line in found.text.splitlines() if line.startswith("[sandbox] buildspec, line")] == again
     assert len(notes) == len(wanted), notes
     for note, want in zip(notes, wanted, strict=True):
         assert note.startswith(f"[sandbox] buildspec.yml, {want}")

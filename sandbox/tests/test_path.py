@@ -1,12 +1,16 @@
 """The whole path: up, push, test, live, down."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 from conftest import PYTHON, ROOT, change_greeting
+
+from sandbox import command, laptop
 
 
 def test_up_answers(student):
@@ -78,7 +82,8 @@ def test_push_other_branch_is_not_built(student):
     lines = student.push()
     student.git("checkout", "-q", "main")
     assert lines == ["[sandbox] refs/heads/feature is not built: the webhook's filter HEAD_REF ^refs/heads/main$ "
-                     "in template.yml does not let it through"]
+                     "in template.yml does not let it through",
+                     "[sandbox] hint: type `git checkout main && git merge feature && git push sandbox`"]
     assert len(student.builds()) == before
 
 
@@ -149,7 +154,9 @@ def test_down_leaves_nothing(newcomer):
     assert sorted(path.name for path in newcomer.clone.iterdir()) == before
     assert newcomer.git("remote").stdout == ""
     assert newcomer.git("status", "--porcelain").stdout == ""
-    assert list(newcomer.home.rglob("*aws*")) == []
+    # pip asks rustc for its version, which rustup answers with a folder of its own.
+    assert {path.name for path in newcomer.home.iterdir()} - {".rustup"} == {".gitconfig"}
+    assert newcomer.sandbox("down").stderr == "[sandbox] There is no sandbox here\n"
     said = newcomer.sandbox("url", code=2).stderr
     assert said == "error: there is no sandbox here yet\nhint: type `python3 -m sandbox up`\n"
 
@@ -200,7 +207,48 @@ def test_an_old_python_is_told_which_to_use(newcomer):
     assert said.splitlines()[0] == f"error: this is Python {found}; the sandbox needs 3.10 or newer"
 
 
+def test_caches_are_in_the_folder_that_down_removes(tmp_path, monkeypatch):
+    """Unless the student's own settings name others."""
+    seen = []
+
+    def run(*command, env=None, **options):
+        seen.append(env)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(laptop, "run", run)
+    monkeypatch.setattr(laptop, "IMAGE", tmp_path / "image")
+    monkeypatch.setattr(laptop, "VENV", tmp_path / "venv")
+    for own in ({}, {"UV_CACHE_DIR": "/elsewhere", "PIP_CACHE_DIR": "/elsewhere"}):
+        for name in ("UV_CACHE_DIR", "PIP_CACHE_DIR"):
+            monkeypatch.delenv(name, raising=False)
+            if own:
+                monkeypatch.setenv(name, own[name])
+        seen.clear()
+        laptop.make_environment(Path(sys.executable))
+        found = [{name: env[name] for name in ("UV_CACHE_DIR", "PIP_CACHE_DIR")} for env in seen if env]
+        assert len(found) >= 3
+        assert all(env == (own or {"UV_CACHE_DIR": str(laptop.CACHE / "uv"), "PIP_CACHE_DIR": str(laptop.CACHE / "pip")})
+                   for env in found)
+    assert laptop.CACHE.parent == laptop.FOLDER
+
+
+@pytest.mark.parametrize("typed, said", [
+    (["statsu"], "error: there is no command 'statsu'\nhint: type `python3 -m sandbox status`\n"),
+    (["xyz"], "error: there is no command 'xyz'\nhint: type `python3 -m sandbox --help`\n"),
+])
+def test_command_that_there_is_not_is_told(capsys, typed, said):
+    assert command.main(typed) == 2
+    assert capsys.readouterr().err == said
+
+
+def test_no_command_shows_which_there_are(capsys):
+    assert command.main([]) == 2
+    shown = capsys.readouterr().err
+    assert all(re.search(rf"(?m)^    {name}\b", shown) for name in command.COMMANDS if name not in command.HIDDEN)
+    assert "receive" not in shown
+
+
 def test_up_refuses_a_foreign_endpoint(newcomer):
-    for command in ("up", "url", "status", "env", "build"):
-        said = newcomer.sandbox(command, code=2, env=newcomer.env | {"AWS_ENDPOINT_URL": "https://example.com"})
+    for name in ("up", "url", "status", "env", "build"):
+        said = newcomer.sandbox(name, code=2, env=newcomer.env | {"AWS_ENDPOINT_URL": "https://example.com"})
         assert said.stderr.splitlines()[0].startswith("error: AWS_ENDPOINT_URL is 'https://example.com'")

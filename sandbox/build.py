@@ -421,7 +421,7 @@ def harmless(text: str) -> str:
     A build may print escape sequences: the log file has them as they are, a terminal never.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return re.sub(r"[^\n\t\x20-\x7e\xa0-\U0010ffff]|[\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]",
+    return re.sub(r"[^\n\t\x20-\x7e\xa0-\U0010ffff]|[\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]",
                   lambda match: f"\\x{ord(match[0]):02x}", text)
 
 

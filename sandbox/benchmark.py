@@ -122,6 +122,7 @@ class Clone:
         deadline = time.monotonic() + 120
         while not (self.folder / ".sandbox/image/spare/key").exists() and time.monotonic() < deadline:
             time.sleep(0.1)
+        os.sync()  # what `up` and the last run have written is not this run's to wait for
         time.sleep(0.5)
 
 
@@ -174,6 +175,7 @@ def measure(runs: int, growth: tuple[int, ...]) -> dict[str, Any]:
 def fresh(folder: Path, warm: bool) -> float:
     """Return the seconds from a fresh clone to the first 200 of its endpoint."""
     clone = Clone(folder, warm)
+    os.sync()
     start = time.perf_counter()
     url = clone.sandbox("up").splitlines()[0]
     if answer(url) != "hello user":

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from conftest import DIRECT, ROOT
 
+from sandbox.benchmark import GOALS
 from sandbox.buildspec import PASSED_OVER
 from sandbox.command import COMMANDS, HIDDEN, parser
 
@@ -238,6 +239,13 @@ def test_commands_in_the_text_are_taken_by_the_command_line():
 
 def test_what_is_passed_over_is_listed_as_the_log_says_it():
     assert {codes(key)[0]: text for key, text in table_below("### What a buildspec may say", 2)} == PASSED_OVER
+
+
+def test_speed_table_has_the_rows_that_the_benchmark_prints():
+    rows = table_below("### How fast it is", 4)
+    assert [(what, goal) for what, goal, _, _ in rows] == [(what, goal) for what, (goal, _) in GOALS.items()]
+    for what, _, reached, met in rows:  # what is written beside a figure must follow from it
+        assert met == ("yes" if GOALS[what][1](float(reached)) else "no")
 
 
 def test_promises_name_tests_that_exist():

@@ -212,6 +212,8 @@ def recover() -> None:
         if build and build.status == "IN_PROGRESS":
             end_leftovers(build)
             finish(build, Outcome("FAULT", build.phase, "the build's process was killed"))
+            # What has survived the kill may still write into the build's environment: no other build gets it.
+            shutil.rmtree(TRASH, ignore_errors=True)
 
 
 def run_build(build: Build) -> None:
@@ -286,7 +288,8 @@ def run_phases_of(build: Build, log: Log) -> tuple[Outcome, dict[str, str]]:
     (CODEBUILD / "pytest.ini").write_text("[pytest]\n")
     spec, variables = download_source(build, project, src, log)
     deadline = time.monotonic() + 60 * project.timeout_minutes
-    shell = Shell(SHELLS.get(spec.shell, "sh"), CODEBUILD / "tmp", src, variables, log.output, deadline, spec.version == "0.2")
+    shell = Shell(SHELLS.get(spec.shell, "sh"), CODEBUILD / "tmp", src, variables, log.output, deadline,
+                  spec.version == "0.2")
     try:
         outcome = run_phases(spec, shell, log)
         for line, text in spec.warnings if outcome.status == "FAILED" else ():

@@ -163,9 +163,10 @@ def put_by(folder: Path, used: Path) -> None:
         if (folder / "wanted").exists() and key_of((folder / "wanted").read_text()) != known["key"]:
             return
         apart = taken / "full" if (taken / "key").exists() else used
+        rewritten = [name for name in known["venv"] if name.startswith("bin/pip")]  # by place_pip, for each build
         for tree, expected in ((used, known["venv"]), (apart, known["packages"])):
             found = stamps(tree)
-            if any(found.get(name) != stamp for name, stamp in expected.items() if not name.startswith("bin/pip")):
+            if any(found.get(name) != stamp for name, stamp in expected.items() if name not in rewritten):
                 return
             for name in found.keys() - known["venv"].keys() - known["packages"].keys():
                 os.unlink(tree / name)

@@ -115,7 +115,7 @@ def test_untouched_environment_is_used_again_without_what_a_build_has_added(quic
 @pytest.fixture
 def used(tmp_path):
     """The environment of an ended build, which holds one package beside pip."""
-    for name in ("bin/pip", "bin/tool", "lib/python3/site-packages/pip/core.py",
+    for name in ("bin/pip", "bin/tool", "bin/pip-tool", "lib/python3/site-packages/pip/core.py",
                  "lib/python3/site-packages/pkg/code.py", "lib/python3/site-packages/single.py", "pyvenv.cfg"):
         (tmp_path / "used" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "used" / name).write_text(name)
@@ -148,6 +148,7 @@ TOUCHES = {
     "single-file-edited": lambda site: (site / "single.py").write_text("x"),
     "pip-edited": lambda site: rewrite(site / "pip/core.py"),
     "script-edited": lambda site: (site.parents[2] / "bin/tool").write_text("x"),
+    "script-named-like-pip-edited": lambda site: (site.parents[2] / "bin/pip-tool").write_text("x"),
     "other-requirements": lambda site: (site.parents[3] / "wanted").write_text("other"),
 }
 
@@ -169,7 +170,7 @@ def test_untouched_environment_is_put_by_in_its_parts(used):
     spare = used.parent / "spare"
     assert (spare / "key").read_text() == environment.key_of("pkg")
     assert sorted(environment.stamps(spare / "venv")) == ["bin/pip", "lib/python3/site-packages/pip/core.py", "pyvenv.cfg"]
-    assert sorted(environment.stamps(spare / "full")) == ["bin/tool", "lib/python3/site-packages/pkg/code.py",
+    assert sorted(environment.stamps(spare / "full")) == ["bin/pip-tool", "bin/tool", "lib/python3/site-packages/pkg/code.py",
                                                           "lib/python3/site-packages/single.py"]
     assert not (spare / "venv/lib/python3/site-packages/added").exists()
 

@@ -225,7 +225,8 @@ def test(arguments: argparse.Namespace) -> int:
     named = [word for word in arguments.pytest if not word.startswith("-") and os.path.exists(word.split("::")[0])]
     # Pushes mostly wait, for the disk and for each other: three at a time, each file with its own sandbox.
     everything = [] if named else ["test_hello_world.py", "sandbox", "-n", "3", "--dist", "loadfile"]
-    os.execv(python, [str(python), "-m", "pytest", *everything, *arguments.pytest])
+    leave_nothing = ["-p", "no:cacheprovider"]
+    os.execv(python, [str(python), "-m", "pytest", *leave_nothing, *everything, *arguments.pytest])
 
 
 def measure(arguments: argparse.Namespace) -> int:

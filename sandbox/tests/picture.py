@@ -9,7 +9,7 @@ COLOURS = {"SUCCEEDED": "#3fb950", "passed": "#3fb950", "FAILED": "#ff7b72", "fa
 
 
 def lines_of(text):
-    """Return the lines that tell how a push went; a gap is one line with …."""
+    """Return the lines that tell how a push went."""
     kept = []
     for line in text.splitlines():
         line = re.sub(r"\[Container\] \S+ \S+ ", "[Container] ", line).replace("remote: ", "", 1)
@@ -17,9 +17,7 @@ def lines_of(text):
         line = re.sub(r"commit [0-9a-f]{7}", "commit …", line)
         if any(word in line for word in SHOWN) and not line.startswith(("To ", "[sandbox] error")):
             kept.append(line if len(line) <= WIDTH else line[:WIDTH - 1] + "…")
-        elif not kept or kept[-1] != "…":
-            kept.append("…")
-    return [line for line in kept if line != "…"]
+    return kept
 
 
 def draw(command, text):

@@ -197,11 +197,11 @@ def session() -> Any:
     return made
 
 
-def deploy(idle: bool) -> None:
-    """Deploy template.yml with the same command as on AWS; unless `idle`, a build may move the alias meanwhile."""
+def deploy(keep: bool) -> None:
+    """Deploy template.yml with the same command as on AWS; if `keep`, what is live stays live."""
     before = ""
     with contextlib.suppress(Mistake):
-        before = live().version
+        before = live().version if keep else ""
     done = aws("cloudformation", "deploy", "--stack-name", STACK, "--template-file", TEMPLATE,
                "--capabilities", "CAPABILITY_IAM", "--no-fail-on-empty-changeset",
                # MiniStack makes this the API's id, so that the URL stays the same when it starts anew.
@@ -214,7 +214,7 @@ def deploy(idle: bool) -> None:
         reasons = "\n".join(dict.fromkeys([*done.stderr.strip().splitlines(), *events.stdout.strip().splitlines()]))
         raise Mistake(f"template.yml could not be deployed:\n{reasons}",
                       "mend template.yml, then type `python3 -m sandbox up`; what is live stays as it was")
-    if idle and before and live().version != before:
+    if before and live().version != before:
         say(f"This change of the alias moves it, on AWS too; here version {before} is live again, which a build released")
         make_live(before)
 

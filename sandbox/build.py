@@ -25,7 +25,7 @@ from sandbox import Mistake, account, environment, fork, source
 from sandbox.buildspec import SHELLS, Buildspec, read
 from sandbox.document import BuildspecError
 from sandbox.laptop import (BUILDS, CODEBUILD, FOLDER, IMAGE, TRASH, VENV, clean_environment, end, lock,
-                            read_json, start, started, write)
+                            prepare_next, read_json, start, started, write)
 from sandbox.log import Log
 from sandbox.phases import Outcome, complete, run_phases
 from sandbox.shell import Shell, Stopped, TimedOut
@@ -121,10 +121,10 @@ def submit(commit: str, source_version: str, initiator: str, push: fork.Push | N
     return build
 
 
-def start_worker(command: str = "work") -> None:
+def start_worker() -> None:
     """Start a process that runs what is queued, apart from the push that asked for it."""
     # A build goes on when the push that started it is interrupted, as on AWS.
-    start("sandbox", command, output=FOLDER / "worker.log",
+    start("sandbox", "work", output=FOLDER / "worker.log",
           env=clean_environment(account.ACCOUNT / "home", VENV / "bin"))
 
 
@@ -151,19 +151,9 @@ def work() -> None:
     prepare_next()
 
 
-def prepare_next() -> None:
-    """Clear up after the last build and get the next one's environment ready; nobody waits for it."""
-    with lock("spare", wait=False) as free:
-        if free:
-            for used in TRASH.glob("*/venv"):
-                environment.put_by(IMAGE, used)
-            shutil.rmtree(TRASH, ignore_errors=True)
-            environment.prepare(IMAGE, CODEBUILD / "venv")
-
-
 def stop_worker() -> None:
     """Stop the workers, and with them the build that runs and all that it has started."""
-    end([*started("sandbox", "work"), *started("sandbox", "prepare")])
+    end(started("sandbox", "work"))
     for number in unfinished():
         end_leftovers(load(number))
 

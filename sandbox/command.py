@@ -32,12 +32,13 @@ def up(_: argparse.Namespace) -> int:
         if restart:
             build.stop_worker()  # the account that it built for is gone
         idle = stack.enter_context(laptop.lock("worker", wait=restart))
-        build.start_worker("prepare")
         account.bring_up()
         say("Deploying template.yml")
-        account.deploy(idle)
-        if idle:
+        keep = idle and bool(build.numbers())  # a build that runs moves the alias itself; before any there is nothing
+        account.deploy(keep)
+        if keep:
             account.restore_releases(build.released())
+        build.start_worker()  # what it loads takes as long as what comes now
         fork.make()
         if git("status", "--porcelain").stdout.strip():
             say("You have changes that are not committed: no push and no build contains them")
@@ -53,7 +54,8 @@ def up(_: argparse.Namespace) -> int:
             say(f"Your HEAD is at {head[:7]}: `git push sandbox` pushes it")
     else:
         if not newest or newest.status in build.ENDED:
-            newest = build.submit(main, "main", "root", fork.Push(fork.NOTHING, main, "refs/heads/main"))
+            newest = build.submit(main, "main", "root", fork.Push(fork.NOTHING, main, "refs/heads/main"),
+                                  awaited=True)
         newest = show(newest, sys.stderr)
     print(account.url())
     print(f'Try it: curl "{account.url()}?user=CI%20CD%20Developer"')
@@ -209,6 +211,7 @@ def down(_: argparse.Namespace) -> int:
 
     with laptop.lock("up"):
         build.stop_worker()
+        laptop.end(laptop.started("sandbox", "prepare"))
         account.stop()
         fork.remove_remote()
         shutil.rmtree(FOLDER, ignore_errors=True)
@@ -247,10 +250,8 @@ def work(_: argparse.Namespace) -> int:
 
 
 def prepare(_: argparse.Namespace) -> int:
-    """get the next build's environment ready; only `up` calls this"""
-    from sandbox import build
-
-    build.prepare_next()
+    """get the first build's environment ready; only `up` calls this"""
+    laptop.prepare_next()
     return 0
 
 
@@ -304,14 +305,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             laptop.refuse_foreign_endpoints(os.environ)
         if arguments.command in FIRST:
             laptop.check_clone()
-        if not laptop.is_ready():
+        if not laptop.is_ready() and arguments.command != "prepare":  # which starts before it is ready
             if arguments.command == "down" and not laptop.ACCOUNT.exists():
                 shutil.rmtree(FOLDER, ignore_errors=True)  # the environment, if there is one: nothing runs in it
                 say("There is no sandbox here")
                 return 0
             if arguments.command not in FIRST and not laptop.ACCOUNT.exists():
                 raise Mistake("there is no sandbox here yet", "type `python3 -m sandbox up`")
-            laptop.enter()
+            laptop.enter(spare=arguments.command == "up")
         return COMMANDS[arguments.command](arguments)
     except Mistake as mistake:
         print(f"error: {mistake}\nhint: {mistake.hint}", file=sys.stderr)

@@ -55,11 +55,24 @@ def key_of(wanted: str) -> str:
     return hashlib.sha256(f"{sys.version}\n{wanted}".encode()).hexdigest()
 
 
-def make(uv: Path, python: Path, venv: Path, pip: str, cache: Path) -> None:
-    """Make an environment that holds pip and nothing else, with a `pip` that goes by this file."""
-    for command in (["venv", "-q", "-p", python, venv],
-                    ["pip", "install", "-q", "-p", venv / "bin" / "python", "--link-mode", "copy", pip]):
-        call(uv, *command, "--cache-dir", cache)
+def make(settings: dict[str, str], venv: Path) -> None:
+    """Make an environment that holds pip and nothing else."""
+    call(settings["uv"], "venv", "-q", "-p", sys.executable, "--cache-dir", settings["cache"], venv)
+    install(settings, venv, settings["pip"])
+
+
+def install(settings: dict[str, str], venv: Path, wanted: str) -> None:
+    """Install requirements through uv; no network is asked for pinned ones that are in its cache already."""
+    lines = wanted.splitlines()
+    if not lines:
+        return
+    command = [settings["uv"], "pip", "install", "-q", "-p", venv / "bin" / "python", "--link-mode", "copy",
+               "--cache-dir", settings["cache"]]
+    if all("==" in line and "*" not in line for line in lines):
+        with contextlib.suppress(OSError):
+            call(*command, "--offline", "--", *lines)
+            return
+    call(*command, "--", *lines)
 
 
 def call(*command: str | Path) -> None:
@@ -88,10 +101,11 @@ def packages_of(venv: Path) -> Path:
     return next(venv.glob("lib/python*/site-packages"))
 
 
-def prepare(folder: Path, venv: Path) -> None:
+def prepare(folder: Path, venv: Path, others: contextlib.AbstractContextManager[object]) -> None:
     """Install the spare environment for the requirements that the last build asked for.
 
-    It is made for the place `venv`, where the next build has it.
+    It is made for the place `venv`, where the next build has it. `others` lets through when nobody
+    else downloads the same packages any more: the cache has them by then.
     """
     settings = json.loads((folder / "settings.json").read_text())
     with contextlib.suppress(OSError):
@@ -103,13 +117,12 @@ def prepare(folder: Path, venv: Path) -> None:
     half, full = folder / "spare.part", folder / "spare.part" / "full"
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
-    uv, cache = Path(settings["uv"]), Path(settings["cache"])
-    make(uv, Path(sys.executable), full, settings["pip"], cache)
+    make(settings, full)
     compile_packages(full, venv)
     shutil.copytree(full, half / "venv", symlinks=True)
-    command = [uv, "pip", "install", "-q", "-p", full / "bin" / "python", "--link-mode", "copy", "--cache-dir", cache]
-    (half / "requirements.txt").write_text(settings["wanted"])
-    call(*command, "-r", half / "requirements.txt")
+    with others:
+        pass
+    install(settings, full, settings["wanted"])
     compile_packages(full, venv)
     for script in (full / "bin").iterdir():
         content = script.read_bytes() if script.is_file() and not script.is_symlink() else b""
@@ -188,7 +201,8 @@ def put_by(folder: Path, used: Path) -> None:
 
 def compile_packages(tree: Path, venv: Path) -> None:
     """Compile an environment's packages for the place `venv`; what is compiled already stays."""
-    subprocess.run([sys.executable, "-m", "compileall", "-q", "-j0", "-s", tree, "-p", venv, packages_of(tree)],
+    # Not -j0: what its processes tell each other takes as long as a second core saves.
+    subprocess.run([sys.executable, "-m", "compileall", "-q", "-s", tree, "-p", venv, packages_of(tree)],
                    stdin=subprocess.DEVNULL, capture_output=True)
 
 
@@ -201,7 +215,7 @@ def take(folder: Path, venv: Path) -> None:
         os.rename(folder / "spare", folder / "packages")
         os.rename(folder / "packages" / "venv", venv)
     except OSError:
-        make(Path(settings["uv"]), Path(sys.executable), venv, settings["pip"], Path(settings["cache"]))
+        make(settings, venv)
     place_pip(folder, venv)
 
 
@@ -222,11 +236,7 @@ def fill(folder: Path, venv: Path, wanted: str) -> None:
                 if not (venv / "bin" / path.name).exists():
                     os.rename(path, venv / "bin" / path.name)
             return
-    settings = json.loads((folder / "settings.json").read_text())
-    names = folder / "requirements.txt"
-    names.write_text(wanted)
-    subprocess.run([settings["uv"], "pip", "install", "-q", "-p", venv / "bin" / "python", "--link-mode", "copy",
-                    "--cache-dir", settings["cache"], "-r", names], stdin=subprocess.DEVNULL, capture_output=True)
+    install(json.loads((folder / "settings.json").read_text()), venv, wanted)
 
 
 def pip(folder: Path, program: Path, arguments: list[str]) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import importlib.metadata
 import importlib.util
 import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -196,13 +198,26 @@ def fingerprint() -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
+def prepare_next() -> None:
+    """Clear up after the last build and get the next one's environment ready; nobody waits for it."""
+    with lock("spare", wait=False) as free:
+        if free:
+            for used in TRASH.glob("*/venv"):
+                environment.put_by(IMAGE, used)
+            shutil.rmtree(TRASH, ignore_errors=True)
+            environment.prepare(IMAGE, CODEBUILD / "venv", lock("setup"))
+
+
 def is_ready() -> bool:
     """Tell whether this very process runs in the sandbox's environment."""
     return Path(sys.prefix).resolve() == VENV and (VENV / "ready").exists()
 
 
-def enter() -> None:
-    """Make the sandbox's environment if it is missing or outdated, and start again in it."""
+def enter(spare: bool) -> None:
+    """Make the sandbox's environment if it is missing or outdated, and start again in it.
+
+    `spare` makes the first build's environment at the same time.
+    """
     base = Path(getattr(sys, "_base_executable", sys.executable))
     FOLDER.mkdir(mode=0o700, exist_ok=True)
     FOLDER.chmod(0o700)
@@ -210,12 +225,12 @@ def enter() -> None:
         ready = VENV / "ready"
         has_python = (VENV / "bin" / "python").exists()  # false once the Python below it is gone
         if not has_python or not ready.exists() or ready.read_text() != fingerprint():
-            make_environment(base)
+            make_environment(base, spare)
             write(ready, fingerprint())
     os.execv(VENV / "bin" / "python", [str(VENV / "bin" / "python"), "-m", "sandbox", *sys.argv[1:]])
 
 
-def make_environment(python: Path) -> None:
+def make_environment(python: Path, spare: bool) -> None:
     """Install sandbox/requirements.txt into a new environment under .sandbox/."""
     if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
         version = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -226,35 +241,43 @@ def make_environment(python: Path) -> None:
         shutil.rmtree(outdated, ignore_errors=True)
     pins = {line.split("==")[0]: line for line in REQUIREMENTS.read_text().splitlines()}
     env = {"UV_CACHE_DIR": str(CACHE / "uv"), "PIP_CACHE_DIR": str(CACHE / "pip")} | os.environ
+    own, uv = VENV / "bin" / "python", VENV / "bin" / "uv"
     # The Python at hand mostly has a pip that can install for another one; making a second is slow.
-    with_pip = [python, "-m", "pip", "--python", VENV / "bin" / "python"]
-    lends_pip = run(*with_pip[:3], "--python", python, "--version", check=False).returncode == 0
-    steps = [
-        ("", [python, "-m", "venv", *(["--without-pip"] if lends_pip else []), VENV]),
-        ("Installing uv", [*(with_pip if lends_pip else [VENV / "bin" / "python", "-m", "pip"]), "install", "-q",
-                           "--disable-pip-version-check", pins["uv"]]),
-        ("Installing sandbox/requirements.txt: MiniStack, the AWS CLI, pytest and what they need",
-         [VENV / "bin" / "uv", "pip", "install", "-q", "-p", VENV / "bin" / "python", "-r", REQUIREMENTS]),
-    ]
-    for title, command in steps:
-        if title:
-            say(title)
+    lent = [sys.executable, "-m", "pip", "--python", own] if lends_pip() else []
+
+    def step(*command: str | Path) -> str:
         done = run(*command, env=env, check=False)
         if done.returncode:
-            shutil.rmtree(VENV, ignore_errors=True)
             raise Mistake("the sandbox's environment could not be made:\n" + done.stderr.strip()[-800:],
                           "check the network (the first run downloads packages), then type `python3 -m sandbox up`")
-    tools = IMAGE / "bin"
-    tools.mkdir(parents=True, exist_ok=True)
-    # CodeBuild's images have the AWS CLI but no pytest: a build finds this folder, not the environment.
-    aws = tools / "aws"
-    aws.unlink(missing_ok=True)
-    aws.write_text(f"#!/bin/sh\nexec {shlex.quote(str(VENV / 'bin' / 'python'))} -m awscli \"$@\"\n")
-    aws.chmod(0o755)
-    uv = VENV / "bin" / "uv"
-    wanted = environment.requirements(["-r", "requirements.txt"], ROOT) or ""
-    write(IMAGE / "settings.json", json.dumps({"uv": str(uv), "cache": run(uv, "cache", "dir", env=env).stdout.strip(),
-                                               "pip": pins["pip"], "wanted": wanted}))
+        return done.stdout.strip()
+
+    with contextlib.ExitStack() as undo:
+        undo.callback(shutil.rmtree, VENV, ignore_errors=True)
+        step(python, "-m", "venv", *(["--without-pip"] if lent else []), VENV)
+        say("Installing uv")
+        step(*(lent or [own, "-m", "pip"]), "install", "-q", "--disable-pip-version-check", pins["uv"])
+        tools = IMAGE / "bin"
+        tools.mkdir(parents=True, exist_ok=True)
+        # CodeBuild's images have the AWS CLI but no pytest: a build finds this folder, not the environment.
+        (tools / "aws").write_text(f"#!/bin/sh\nexec {shlex.quote(str(own))} -m awscli \"$@\"\n")
+        (tools / "aws").chmod(0o755)
+        wanted = environment.requirements(["-r", "requirements.txt"], ROOT) or ""
+        write(IMAGE / "settings.json", json.dumps({"uv": str(uv), "cache": step(uv, "cache", "dir"),
+                                                   "pip": pins["pip"], "wanted": wanted}))
+        if spare:
+            preparing = start("sandbox", "prepare", output=FOLDER / "worker.log", env=clean_environment(FOLDER))
+            undo.callback(os.killpg, preparing.pid, signal.SIGKILL)
+        say("Installing sandbox/requirements.txt: MiniStack, the AWS CLI, pytest and what they need")
+        step(uv, "pip", "install", "-q", "-p", own, "-r", REQUIREMENTS)
+        undo.pop_all()
+
+
+def lends_pip() -> bool:
+    """Tell whether this Python's pip can install into another environment, as pip 22.3 and newer can."""
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError, ValueError):
+        return [int(part) for part in importlib.metadata.version("pip").split(".")[:2]] >= [22, 3]
+    return False
 
 
 def say(text: str) -> None:

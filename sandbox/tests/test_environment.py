@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import ROOT
 
 from sandbox import environment
 
@@ -173,6 +174,34 @@ def test_untouched_environment_is_put_by_in_its_parts(used):
     assert sorted(environment.stamps(spare / "full")) == ["bin/pip-tool", "bin/tool", "lib/python3/site-packages/pkg/code.py",
                                                           "lib/python3/site-packages/single.py"]
     assert not (spare / "venv/lib/python3/site-packages/added").exists()
+
+
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
+    """An empty environment, without a way to the network."""
+    settings = json.loads((ROOT / ".sandbox/image/settings.json").read_text())
+    environment.call(settings["uv"], "venv", "-q", "-p", sys.executable, "--cache-dir", settings["cache"], tmp_path / "venv")
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    return settings, tmp_path / "venv"
+
+
+def test_pinned_packages_that_are_in_the_cache_need_no_network(offline):
+    environment.install(*offline, "iniconfig==2.3.1")
+    assert "iniconfig" in [path.name for path in environment.packages_of(offline[1]).iterdir()]
+
+
+@pytest.mark.parametrize("wanted", ["iniconfig", "iniconfig==2.*", "iniconfig==2.3.1\npluggy"])
+def test_packages_that_are_not_pinned_are_asked_for(offline, wanted):
+    """The cache alone would never know of a newer one."""
+    with pytest.raises(OSError, match="uv failed"):
+        environment.install(*offline, wanted)
+
+
+def test_no_requirements_install_nothing(offline):
+    environment.install(*offline, "")
+    assert [path.name for path in environment.packages_of(offline[1]).iterdir() if path.is_dir()] == []
 
 
 def test_call_says_what_a_program_said(tmp_path):

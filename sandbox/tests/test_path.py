@@ -1,5 +1,6 @@
 """The whole path: up, push, test, live, down."""
 
+import importlib.metadata
 import json
 import re
 import subprocess
@@ -191,6 +192,27 @@ def test_up_without_a_network_is_told_what_to_do(newcomer, tmp_path):
     assert said.stderr.splitlines()[-1].startswith("hint: check the network")
 
 
+def test_up_that_cannot_be_set_up_leaves_nothing_running(newcomer):
+    """The first build's environment is being made when it fails."""
+    newcomer.edit("sandbox/requirements.txt", "pytest==", "pytest==999.")
+    said = newcomer.sandbox("up", code=2).stderr
+    assert "pytest==999." in said
+    assert newcomer.processes() == []
+    assert not (newcomer.clone / ".sandbox" / "venv").exists()
+
+
+@pytest.mark.parametrize("version, lends", [("22.2.2", False), ("22.3", True), ("26.2", True), ("23.0.dev0", True),
+                                            ("unknown", False), (None, False)])
+def test_pip_is_lent_only_if_it_can_install_for_another_python(monkeypatch, version, lends):
+    def version_of(_):
+        if version is None:
+            raise importlib.metadata.PackageNotFoundError
+        return version
+
+    monkeypatch.setattr(importlib.metadata, "version", version_of)
+    assert laptop.lends_pip() is lends
+
+
 def test_up_without_venv_is_told_what_to_type(newcomer):
     code = "import runpy, sys; sys.modules['ensurepip'] = None; sys.argv[1:] = ['up']; runpy.run_module(\
             'sandbox', run_name='__main__', alter_sys=True)"
@@ -224,7 +246,7 @@ def test_caches_are_in_the_folder_that_down_removes(tmp_path, monkeypatch):
             if own:
                 monkeypatch.setenv(name, own[name])
         seen.clear()
-        laptop.make_environment(Path(sys.executable))
+        laptop.make_environment(Path(sys.executable), spare=False)
         found = [{name: env[name] for name in ("UV_CACHE_DIR", "PIP_CACHE_DIR")} for env in seen if env]
         assert len(found) >= 3
         assert all(env == (own or {"UV_CACHE_DIR": str(laptop.CACHE / "uv"), "PIP_CACHE_DIR": str(laptop.CACHE / "pip")})

@@ -150,39 +150,41 @@ def measure(runs: int, growth: tuple[int, ...]) -> dict[str, Any]:
     """Run the whole benchmark and return what it measured, in seconds unless a name says otherwise."""
     found: dict[str, Any] = {"machine": {"cores": os.cpu_count(), "python": sys.version.split()[0],
                                          "platform": sys.platform}, "runs": runs}
-    with tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True) as name:
-        top = Path(name)
-        clone = Clone(top / "main", warm=True)
-        clone.sandbox("up")
-        try:
-            url = clone.sandbox("url").strip()
-            found |= pushes(clone, url, runs)
-            found |= by_sam(clone, runs)
-            found |= commands(clone)
-            found |= big_log(clone)
-            found |= handler(clone)
-            found |= grown(clone, url, runs, growth)
-        finally:
-            clone.sandbox("down")
-        # Last: what they write and remove keeps a disk busy for a while.
-        for title, warm in (("warm caches", True), ("empty caches", False)):
+    with tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True) as name, \
+            contextlib.ExitStack() as end:
+
+        def new_clone(folder: str, warm: bool) -> Clone:
+            clone = Clone(Path(name, folder), warm)
+            # Not before the end: when many files were deleted, each new one takes ext4 longer for some minutes
+            # if it has no journal, as in many a virtual machine: recently_deleted() in Linux' fs/ext4/ialloc.c.
+            end.callback(clone.sandbox, "down")
+            return clone
+
+        for title, count in (("warm caches", runs), ("empty caches", 1)):
             say(f"Fresh clone → first 200, {title}")
-            found[f"fresh clone, {title}"] = [fresh(top / f"{title} {run}", warm)
-                                              for run in range(runs if warm else 1)]
+            found[f"fresh clone, {title}"] = [first_answer(new_clone(f"{title} {run}", title == "warm caches"))
+                                              for run in range(count)]
+        clone = new_clone("main", warm=True)
+        clone.sandbox("up")
+        url = clone.sandbox("url").strip()
+        found |= pushes(clone, url, runs)
+        found |= by_sam(clone, runs)
+        found |= commands(clone)
+        found |= big_log(clone)
+        found |= handler(clone)
+        found |= grown(clone, url, runs, growth)
     return found
 
 
-def fresh(folder: Path, warm: bool) -> float:
+def first_answer(clone: Clone) -> float:
     """Return the seconds from a fresh clone to the first 200 of its endpoint."""
-    clone = Clone(folder, warm)
     os.sync()
     start = time.perf_counter()
     url = clone.sandbox("up").splitlines()[0]
     if answer(url) != "hello user":
         raise RuntimeError("the endpoint did not answer")
     took = time.perf_counter() - start
-    clone.sandbox("down")
-    shutil.rmtree(folder, ignore_errors=True)
+    clone.settle()  # the next one shall have the machine for itself
     return took
 
 

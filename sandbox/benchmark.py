@@ -245,6 +245,7 @@ def by_sam(clone: Clone, runs: int) -> dict[str, Any]:
         wanted = clone.change()
         shutil.copy(clone.folder / "hello_user.py", folder / "src")
         taken.append(seconds_until(url, wanted, lambda: clone.type("sh", "-c", command, cwd=folder, env=env)))
+        clone.settle()
         wanted = clone.change()
         clone.type("git", "commit", "-qam", wanted)
         beside.append(seconds_until(push_url, wanted, lambda: clone.type("git", "push", "-q", "sandbox")))

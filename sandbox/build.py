@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import dataclasses
+import gc
 import json
 import os
 import random
@@ -24,8 +25,8 @@ import psutil
 from sandbox import Mistake, account, environment, fork, source
 from sandbox.buildspec import SHELLS, Buildspec, read
 from sandbox.document import BuildspecError
-from sandbox.laptop import (BUILDS, CODEBUILD, FOLDER, IMAGE, TRASH, VENV, clean_environment, end, lock,
-                            prepare_next, read_json, start, started, write)
+from sandbox.laptop import (BUILDS, CODEBUILD, FOLDER, IMAGE, TRASH, end, lock, prepare_next, read_json,
+                            start_worker, started, write)
 from sandbox.log import Log
 from sandbox.phases import Outcome, complete, run_phases
 from sandbox.shell import Shell, Stopped, TimedOut
@@ -121,13 +122,6 @@ def submit(commit: str, source_version: str, initiator: str, push: fork.Push | N
     return build
 
 
-def start_worker() -> None:
-    """Start a process that runs what is queued, apart from the push that asked for it."""
-    # A build goes on when the push that started it is interrupted, as on AWS.
-    start("sandbox", "work", output=FOLDER / "worker.log",
-          env=clean_environment(account.ACCOUNT / "home", VENV / "bin"))
-
-
 def work() -> None:
     """Run all queued builds, the oldest first; the lock makes it one worker at a time.
 
@@ -142,6 +136,7 @@ def work() -> None:
         account.live()
     while not unfinished() and time.monotonic() < until:
         time.sleep(0.01)
+    gc.enable()
     with lock("worker"):
         recover()
         for number in pending():
@@ -285,8 +280,9 @@ def run_phases_of(build: Build, log: Log) -> tuple[Outcome, dict[str, str]]:
         for line, text in spec.warnings if outcome.status == "FAILED" else ():
             log.note(f"buildspec, line {line}: {text}")  # once more: one of them may be why
         # https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html: no secrets, no AWS_ names
-        names = [name for name in spec.exported_variables
-                 if not name.startswith("AWS_") and name not in {**spec.parameter_store, **spec.secrets_manager}]
+        secrets = {item["name"] for item in project.variables if item.get("type", "PLAINTEXT") != "PLAINTEXT"}
+        secrets |= {*spec.parameter_store, *spec.secrets_manager}
+        names = [name for name in spec.exported_variables if not name.startswith("AWS_") and name not in secrets]
         exported = shell.get(names)
         for name, value in exported.items():
             log.note(f"exported variable {name}={value}")

@@ -249,6 +249,8 @@ def pip(folder: Path, program: Path, arguments: list[str]) -> None:
             with contextlib.suppress(OSError, ValueError, StopIteration):
                 fill(folder, venv, wanted)
     python = str(venv / "bin" / "python")
+    # Whether there is a newer pip is asked of the network, for up to five seconds if there is none.
+    os.environ.setdefault("PIP_DISABLE_PIP_VERSION_CHECK", "1")
     os.execv(python, [python, "-m", "pip", *arguments])
 
 

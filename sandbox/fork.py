@@ -46,6 +46,7 @@ def make() -> None:
         "core.hooksPath": "hooks",  # the student's own configuration may name another folder
         "receive.denyDeleteCurrent": "ignore",  # as on GitHub once main is not the default branch
         "uploadpack.allowAnySHA1InWant": "true",  # a build fetches its very commit
+        "receive.autogc": "false",  # a push need not wait for what the next line forbids
         "gc.auto": "0",  # keeps commits that a forced push has left behind, for Start build
     }.items():
         fork_git("config", key, value)

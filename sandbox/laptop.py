@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import importlib.metadata
 import importlib.util
 import json
 import os
@@ -81,6 +80,12 @@ def start(*module: str, output: Path, env: Mapping[str, str]) -> subprocess.Pope
     with open(output, "ab") as stream:
         return subprocess.Popen([str(VENV / "bin" / "python"), "-m", *module], env=env, cwd=ROOT,
                                 stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True)
+
+
+def start_worker() -> None:
+    """Start a process that runs what is queued, apart from the push that asked for it."""
+    # A build goes on when the push that started it is interrupted, as on AWS.
+    start("sandbox", "work", output=FOLDER / "worker.log", env=clean_environment(ACCOUNT / "home", VENV / "bin"))
 
 
 def started(*module: str) -> list[psutil.Process]:
@@ -275,6 +280,8 @@ def make_environment(python: Path, spare: bool) -> None:
 
 def lends_pip() -> bool:
     """Tell whether this Python's pip can install into another environment, as pip 22.3 and newer can."""
+    import importlib.metadata  # 30 ms, once
+
     with contextlib.suppress(importlib.metadata.PackageNotFoundError, ValueError):
         return [int(part) for part in importlib.metadata.version("pip").split(".")[:2]] >= [22, 3]
     return False

@@ -165,6 +165,20 @@ def test_secrets_reach_the_build_and_not_the_log(quick, secrets):
     assert found.record["exported"] == {}
 
 
+def test_secret_of_the_project_is_not_exported(quick, secrets):
+    projects = quick.client("codebuild")
+    before = projects.batch_get_projects(names=["hello_user"])["projects"][0]["environment"]
+    variables = [{"name": "KEY", "type": "PARAMETER_STORE", "value": "/app/key"}, {"name": "PLAIN", "value": "seen"}]
+    projects.update_project(name="hello_user", environment=before | {"environmentVariables": variables})
+    try:
+        [found] = run_all(quick, [{"buildspec": "version: 0.2\nenv: {exported-variables: [KEY, PLAIN]}\nphases:\n  build:\n"
+                                                "    commands: [test \"$KEY\" = parameter-1234]\n"}])
+    finally:
+        projects.update_project(name="hello_user", environment=before)
+    assert found.status == "SUCCEEDED", found.text
+    assert found.record["exported"] == {"PLAIN": "seen"}
+
+
 @pytest.mark.parametrize("env, message", [
     ("parameter-store: {KEY: /app/other}", "Parameter does not exist"),
     ("secrets-manager: {WORD: other}", "ResourceNotFoundException"),

@@ -176,13 +176,26 @@ def test_untouched_environment_is_put_by_in_its_parts(used):
     assert not (spare / "venv/lib/python3/site-packages/added").exists()
 
 
+NO_NETWORK = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+
+
+def test_push_needs_no_network(quick):
+    """Also when the environment that was put by is for other requirements."""
+    quick.say("offline", INSTALL, "python -c 'import iniconfig'")
+    quick.write("requirements.txt", "iniconfig==2.3.1\n")
+    quick.commit("Pin what up has installed")
+    quick.git("push", "sandbox", env=quick.env | NO_NETWORK)
+    assert quick.builds()[-1]["status"] == "SUCCEEDED", log_of(quick)
+    assert quick.message() == "offline"
+
+
 @pytest.fixture
 def offline(tmp_path, monkeypatch):
     """An empty environment, without a way to the network."""
     settings = json.loads((ROOT / ".sandbox/image/settings.json").read_text())
     environment.call(settings["uv"], "venv", "-q", "-p", sys.executable, "--cache-dir", settings["cache"], tmp_path / "venv")
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name, value in NO_NETWORK.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     return settings, tmp_path / "venv"
 

@@ -53,8 +53,6 @@ class Project:
     timeout_minutes: int
     artifacts: str
     variables: tuple[dict[str, str], ...]
-    log_group: str
-    filter_groups: tuple[tuple[dict[str, Any], ...], ...]
 
 
 @dataclass(frozen=True)
@@ -249,28 +247,35 @@ def url() -> str:
 
 
 def project() -> Project:
-    """Return the build project.
-
-    MiniStack leaves the webhook and the log group out of BatchGetProjects, so these two come from
-    the template that it has deployed.
-    """
+    """Return the build project."""
     name = output("ProjectName")
     found = client("codebuild").batch_get_projects(names=[name])["projects"][0]
-    body = client("cloudformation").get_template(StackName=STACK)["TemplateBody"]
-    template = yaml.load(body, TemplateLoader) if isinstance(body, str) else body
-    properties = project_properties(template)
-    logs = properties.get("LogsConfig", {}).get("CloudWatchLogs", {}).get("GroupName")
-    if isinstance(logs, dict):
-        logs = template["Resources"].get(logs.get("Ref"), {}).get("Properties", {}).get("LogGroupName")
-    groups = (properties.get("Triggers") or {}).get("FilterGroups", [])
     return Project(
         name=name, arn=found["arn"], role_arn=found["serviceRole"], source_url=found["source"].get("location", ""),
         source_version=found.get("sourceVersion") or "main",
         buildspec=found["source"].get("buildspec") or "buildspec.yml", image=found["environment"]["image"],
         timeout_minutes=found["timeoutInMinutes"], artifacts=found["artifacts"]["type"],
-        variables=tuple(found["environment"].get("environmentVariables", [])),
-        log_group=logs if isinstance(logs, str) else f"/aws/codebuild/{name}",
-        filter_groups=tuple(tuple(group) for group in groups))
+        variables=tuple(found["environment"].get("environmentVariables", [])))
+
+
+def filter_groups() -> list[list[dict[str, Any]]]:
+    """Return the filter groups of the build project's webhook."""
+    return (project_properties(deployed_template()).get("Triggers") or {}).get("FilterGroups", [])
+
+
+def log_group(project: Project) -> str:
+    """Return the name of the log group of the project's builds."""
+    template = deployed_template()
+    name = project_properties(template).get("LogsConfig", {}).get("CloudWatchLogs", {}).get("GroupName")
+    if isinstance(name, dict):
+        name = template["Resources"].get(name.get("Ref"), {}).get("Properties", {}).get("LogGroupName")
+    return name if isinstance(name, str) else f"/aws/codebuild/{project.name}"
+
+
+def deployed_template() -> dict[str, Any]:
+    """Return the template of the stack: MiniStack's BatchGetProjects leaves out webhook and log group."""
+    body = client("cloudformation").get_template(StackName=STACK)["TemplateBody"]
+    return yaml.load(body, TemplateLoader) if isinstance(body, str) else body
 
 
 def project_properties(template: Mapping[str, Any]) -> dict[str, Any]:

@@ -211,9 +211,11 @@ def run_build(build: Build) -> None:
     outcome = Outcome("FAULT")
     hint = ""
     exported: dict[str, str] = {}
+    project = None
     try:
         build = build.change(status="IN_PROGRESS", started=time.time(), live_before=account.live().version)
-        outcome, exported = run_phases_of(build, log)
+        project = account.project()
+        outcome, exported = run_phases_of(build, project, log)
         if outcome.status == "FAILED":
             hint = "mend it, `git commit -am \"…\"`, then `git push sandbox`"
     except BuildspecError as error:
@@ -236,11 +238,12 @@ def run_build(build: Build) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         with contextlib.suppress(OSError):
             log.close()
-        finish(build, outcome, hint, exported)
+        finish(build, outcome, hint, exported, project)
         signal.signal(signal.SIGTERM, stop_build)
 
 
-def finish(build: Build, outcome: Outcome, hint: str = "", exported: dict[str, str] | None = None) -> None:
+def finish(build: Build, outcome: Outcome, hint: str = "", exported: dict[str, str] | None = None,
+           project: account.Project | None = None) -> None:
     """Leave the account as the outcome says, clear up, and end the record."""
     live = build.live_before
     try:
@@ -248,7 +251,7 @@ def finish(build: Build, outcome: Outcome, hint: str = "", exported: dict[str, s
         if outcome.status == "SUCCEEDED":
             live = account.withdraw_unchanged()
         account.keep_releases()
-        send_log(build)
+        send_log(build, project or account.project())
     except Exception as error:  # the account is gone or the disk is full: `up` builds the commit again
         live = build.live_before
         outcome = Outcome("FAULT", outcome.phase, f"{outcome.reason}; the build could not be ended: {error}".lstrip("; "))
@@ -261,9 +264,8 @@ def finish(build: Build, outcome: Outcome, hint: str = "", exported: dict[str, s
                  exported=exported or {}, ended=time.time())
 
 
-def run_phases_of(build: Build, log: Log) -> tuple[Outcome, dict[str, str]]:
+def run_phases_of(build: Build, project: account.Project, log: Log) -> tuple[Outcome, dict[str, str]]:
     """Run one build from its source to its last phase; return its outcome and its exported variables."""
-    project = account.project()
     discard_work()
     owner = re.sub(r"\.git$", "", project.source_url).removeprefix("https://")
     src = CODEBUILD / "codebuild" / "output" / f"src{random.randrange(10**9)}" / "src" / Path(*owner.split("/"))
@@ -344,11 +346,10 @@ def discard_work() -> None:
         os.rename(CODEBUILD, TRASH / uuid.uuid4().hex)
 
 
-def send_log(build: Build) -> None:
+def send_log(build: Build, project: account.Project) -> None:
     """Put the build's log into CloudWatch Logs, where `aws logs filter-log-events` finds it as on AWS."""
-    project = account.project()
     logs = account.client("logs", account.assume_role(project.role_arn, f"AWSCodeBuild-{build.id}"))
-    names = {"logGroupName": project.log_group, "logStreamName": build.id}
+    names = {"logGroupName": account.log_group(project), "logStreamName": build.id}
     with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
         logs.create_log_stream(**names)
     with open(build.log, "rb") as stream:

@@ -86,7 +86,7 @@ def receive(_: argparse.Namespace) -> int:
         laptop.start_worker()  # before anything else is loaded: it is what a push waits for
         from sandbox import account, build, fork
 
-        groups = account.project().filter_groups
+        groups = account.filter_groups()
         for push in fork.pushes(sys.stdin.buffer):
             name, commit = fork.shown(push.ref), fork.commit_of(push.after)
             reason = fork.why_not(push, groups)

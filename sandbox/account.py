@@ -32,7 +32,7 @@ RELEASED = ("CodeSha256", "Handler", "Runtime", "Role", "MemorySize", "Timeout",
             "Architectures", "EphemeralStorage", "LoggingConfig", "TracingConfig")
 TEMPLATE = ROOT / "template.yml"
 STATE = ACCOUNT / "ministack.json"
-MINISTACK = ["-m", "ministack.app"]
+MINISTACK = ["-m", "sandbox.ministack"]
 # The laptop's webhook needs no approval by GitHub; the ARN only switches the template's condition.
 CONNECTION = f"arn:aws:codeconnections:{REGION}:000000000000:connection/laptop"
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy for the loopback

@@ -136,6 +136,7 @@ def work() -> None:
         account.live()
     while not unfinished() and time.monotonic() < until:
         time.sleep(0.01)
+    gc.freeze()  # what is loaded stays: no collection need look at it
     gc.enable()
     with lock("worker"):
         recover()

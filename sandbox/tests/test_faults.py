@@ -268,7 +268,7 @@ def test_lost_state_file_starts_no_second_account(quick):
     (quick.clone / ".sandbox" / "account" / "ministack.json").unlink()
     quick.up()
     assert not psutil.pid_exists(pid)
-    assert sum("ministack.app" in line for line in quick.processes()) == 1
+    assert sum("sandbox.ministack" in line for line in quick.processes()) == 1
     assert quick.get()[0] == 200
 
 
@@ -544,7 +544,7 @@ def test_moved_clone_comes_back_and_leaves_nothing_behind(second):
     second.up()
     assert second.message() == word
     assert not before.exists()
-    assert sum("ministack.app" in line for line in second.processes()) == 1
+    assert sum("sandbox.ministack" in line for line in second.processes()) == 1
     assert not [process for process in psutil.process_iter(["cmdline"])
                 if str(before) in " ".join(process.info["cmdline"] or [])]
     second.say("moved")

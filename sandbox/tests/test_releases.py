@@ -170,3 +170,16 @@ def test_requests_never_fail_with_the_real_buildspec(student):
         student.write("hello_user.py", text)
         student.commit("As it was")
         student.push()
+
+
+def test_update_is_in_progress_for_a_moment_that_is_shorter_than_ministacks_own(quick):
+    script = ("from ministack.services import lambda_svc\n"
+              "own = lambda_svc._LAMBDA_STATE_TRANSITION_DELAY\n"
+              "import sandbox.ministack\n"
+              "print(own > lambda_svc._LAMBDA_STATE_TRANSITION_DELAY > 0)")
+    env = quick.env | {"STATE_DIR": str(quick.home), "TMPDIR": str(quick.home)}
+    assert quick.type(quick.clone / ".sandbox" / "venv" / "bin" / "python", "-c", script, env=env).stdout == "True\n"
+    functions = quick.client("lambda")
+    zipped = (quick.clone / ".sandbox" / "releases" / f"{quick.live()}.zip").read_bytes()
+    assert functions.update_function_code(FunctionName="hello_user", ZipFile=zipped)["LastUpdateStatus"] == "InProgress"
+    functions.get_waiter("function_updated_v2").wait(FunctionName="hello_user")

@@ -228,7 +228,12 @@ def test(arguments: argparse.Namespace) -> int:
     """run all tests: the student's and the sandbox's own"""
     os.chdir(ROOT)
     python = laptop.VENV / "bin" / "python"
-    named = [word for word in arguments.pytest if not word.startswith("-") and os.path.exists(word.split("::")[0])]
+    files = [word.split("::")[0] for word in arguments.pytest if not word.startswith("-")]
+    named = list(filter(os.path.exists, files))
+    for file in files:
+        if file.endswith(".py") and file not in named:  # pytest would run nothing and not say why
+            raise Mistake(f"there is no file {file!r}, expected one like test_hello_world.py",
+                          "type `git ls-files '*test_*.py'` to see which there are")
     # Pushes mostly wait, for the disk and for each other: three at a time, each file with its own sandbox.
     everything = [] if named else ["test_hello_world.py", "sandbox", "-n", "3", "--dist", "loadfile"]
     leave_nothing = ["-p", "no:cacheprovider"]

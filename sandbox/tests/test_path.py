@@ -257,8 +257,10 @@ def test_caches_are_in_the_folder_that_down_removes(tmp_path, monkeypatch):
 @pytest.mark.parametrize("typed, said", [
     (["statsu"], "error: there is no command 'statsu'\nhint: type `python3 -m sandbox status`\n"),
     (["xyz"], "error: there is no command 'xyz'\nhint: type `python3 -m sandbox --help`\n"),
+    (["test", "test_helo_world.py::test_it"], "error: there is no file 'test_helo_world.py', expected one like "
+     "test_hello_world.py\nhint: type `git ls-files '*test_*.py'` to see which there are\n"),
 ])
-def test_command_that_there_is_not_is_told(capsys, typed, said):
+def test_name_that_there_is_not_is_told(capsys, typed, said):
     assert command.main(typed) == 2
     assert capsys.readouterr().err == said
 

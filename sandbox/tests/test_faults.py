@@ -537,7 +537,7 @@ def test_two_sandboxes_share_nothing(quick, second):
 
 @LONG
 def test_moved_clone_comes_back_and_leaves_nothing_behind(second):
-    second.wait_for(lambda: not any("-m sandbox" in line for line in second.processes()))
+    second.wait_for(lambda: not any("-m sandbox " in line for line in second.processes()))
     before, word = second.clone, second.message()
     second.clone = before.with_name("moved 'clone'")
     before.rename(second.clone)

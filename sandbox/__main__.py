@@ -3,16 +3,18 @@
 # An old Python must get as far as the line that says so: no newer syntax in this file's top part.
 import sys
 
-if sys.version_info < (3, 10):
-    sys.stderr.write("error: this is Python %d.%d; the sandbox needs 3.10 or newer\n" % sys.version_info[:2])
-    sys.stderr.write("hint: install a newer one and type, for example, `python3.13 -m sandbox up`\n")
+if sys.version_info < (3, 10):  # noqa: UP036
+    found = "%d.%d" % sys.version_info[:2]  # noqa: UP031
+    sys.stderr.write("error: this is Python " + found + "; the sandbox needs 3.10 or newer\n")
+    sys.stderr.write("hint: install a newer one and type, as an example, ")
+    sys.stderr.write("`python3.13 -m sandbox up`\n")
     sys.exit(2)
 
 import gc
 
-gc.disable()  # loading what talks to the account takes a fifth longer with it; build.work turns it on again
+gc.disable()  # loading what talks to the account takes a fifth longer with it; a worker turns it on
 
-from sandbox.command import main
+from sandbox.cli import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -7,24 +7,32 @@ import pytest
 HERE = Path(__file__).parent
 
 
-def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="run hundreds of generated pushes too; takes half an hour")
-    parser.addoption("--draw", action="store_true", help="draw the pictures of README.md from the pushes in it")
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--long",
+        action="store_true",
+        help="run hundreds of generated pushes too; takes half an hour",
+    )
+    parser.addoption(
+        "--draw", action="store_true", help="draw the pictures of README.md from the pushes in it"
+    )
 
 
-def pytest_configure(config):
+def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: runs only with --long")
 
 
-def pytest_collection_modifyitems(config, items):
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("long") and not config.getoption("--long"):
             item.add_marker(pytest.mark.skip(reason="runs with --long"))
 
 
-def pytest_ignore_collect(collection_path, config):
-    named = [(config.invocation_params.dir / str(argument).split("::")[0]).resolve()
-             for argument in config.args]
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    named = [
+        (config.invocation_params.dir / str(argument).split("::")[0]).resolve()
+        for argument in config.args
+    ]
     if not any(path == HERE or HERE in path.parents for path in named):
         return True
     return None

@@ -24,8 +24,10 @@ DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 def caches() -> dict[str, str]:
     """Return where this sandbox keeps what it has downloaded, so that a new clone does not download it again."""
     folder = ROOT / ".sandbox"
-    return {"UV_CACHE_DIR": json.loads((folder / "image" / "settings.json").read_text())["cache"],
-            "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(folder / "cache" / "pip"))}
+    return {
+        "UV_CACHE_DIR": json.loads((folder / "image" / "settings.json").read_text())["cache"],
+        "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(folder / "cache" / "pip")),
+    }
 
 
 class Student:
@@ -35,33 +37,60 @@ class Student:
         self.home, self.clone = folder / "home", folder / "my clone"  # a space, as in many a folder
         self.home.mkdir(parents=True)
         self.clone.mkdir()
-        self.env = {name: value for name, value in os.environ.items()
-                    if not name.startswith(("AWS_", "GIT_", "PYTEST_", "PYTHON", "VIRTUAL_ENV"))}
+        self.env = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AWS_", "GIT_", "PYTEST_", "PYTHON", "VIRTUAL_ENV"))
+        }
         self.env |= {"HOME": str(self.home), "GIT_CONFIG_NOSYSTEM": "1"} | caches()
-        listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, check=True,
-                                capture_output=True).stdout.split(b"\0")
+        listed = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+        ).stdout.split(b"\0")
         for name in filter(None, map(os.fsdecode, listed)):
             if (ROOT / name).is_file():
                 (self.clone / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, self.clone / name)
-        for arguments in (["config", "--global", "user.name", "A Student"],
-                          ["config", "--global", "user.email", "student@example.com"],
-                          ["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "Start"]):
+        for arguments in (
+            ["config", "--global", "user.name", "A Student"],
+            ["config", "--global", "user.email", "student@example.com"],
+            ["init", "-q", "-b", "main"],
+            ["add", "-A"],
+            ["commit", "-q", "-m", "Start"],
+        ):
             self.git(*arguments)
 
-    def type(self, *command: str | Path, code: int | None = 0, **options) -> subprocess.CompletedProcess[str]:
+    def type(
+        self, *command: str | Path, code: int | None = 0, **options
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command and check its exit status, unless `code` is None."""
-        done = subprocess.run([str(part) for part in command], text=True, errors="replace", capture_output=True,
-                              **{"cwd": self.clone, "env": self.env, "timeout": TIMEOUT,
-                                 "stdin": subprocess.DEVNULL} | options)
-        assert code is None or done.returncode == code, (command, done.returncode, done.stdout, done.stderr)
+        done = subprocess.run(
+            [str(part) for part in command],
+            text=True,
+            errors="replace",
+            capture_output=True,
+            **{"cwd": self.clone, "env": self.env, "timeout": TIMEOUT, "stdin": subprocess.DEVNULL}
+            | options,
+        )
+        assert code is None or done.returncode == code, (
+            command,
+            done.returncode,
+            done.stdout,
+            done.stderr,
+        )
         return done
 
-    def sandbox(self, *arguments: str, code: int | None = 0, **options) -> subprocess.CompletedProcess[str]:
+    def sandbox(
+        self, *arguments: str, code: int | None = 0, **options
+    ) -> subprocess.CompletedProcess[str]:
         """Run python3 -m sandbox with the Python below the one that runs the tests."""
         return self.type(PYTHON, "-m", "sandbox", *arguments, code=code, **options)
 
-    def git(self, *arguments: str, code: int | None = 0, **options) -> subprocess.CompletedProcess[str]:
+    def git(
+        self, *arguments: str, code: int | None = 0, **options
+    ) -> subprocess.CompletedProcess[str]:
         return self.type("git", *arguments, code=code, **options)
 
     def write(self, name: str, text: str) -> None:
@@ -81,7 +110,11 @@ class Student:
     def push(self, *arguments: str, code: int | None = 0) -> list[str]:
         """Push to the sandbox and return the lines that the remote said."""
         said = self.git("push", "sandbox", *arguments, code=code).stderr
-        return [line.removeprefix("remote:").strip() for line in said.splitlines() if line.startswith("remote:")]
+        return [
+            line.removeprefix("remote:").strip()
+            for line in said.splitlines()
+            if line.startswith("remote:")
+        ]
 
     def url(self) -> str:
         return self.sandbox("url").stdout.strip()
@@ -106,19 +139,34 @@ class Student:
 
     def live(self) -> str:
         """Return the version that the alias points to."""
-        return self.aws("lambda", "get-alias", "--function-name", "hello_user", "--name", "live",
-                        "--query", "FunctionVersion", "--output", "text").stdout.strip()
+        return self.aws(
+            "lambda",
+            "get-alias",
+            "--function-name",
+            "hello_user",
+            "--name",
+            "live",
+            "--query",
+            "FunctionVersion",
+            "--output",
+            "text",
+        ).stdout.strip()
 
     def builds(self) -> list[dict]:
         """Return the records of all builds, the oldest first."""
-        paths = sorted((self.clone / ".sandbox" / "builds").glob("*/build.json"), key=lambda path: int(path.parent.name))
+        paths = sorted(
+            (self.clone / ".sandbox" / "builds").glob("*/build.json"),
+            key=lambda path: int(path.parent.name),
+        )
         return [json.loads(path.read_text()) for path in paths]
 
     def processes(self) -> list[str]:
         """Return the command lines of what runs out of this clone's .sandbox/."""
         import psutil
 
-        lines = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+        lines = [
+            " ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])
+        ]
         return [line for line in lines if str(self.clone / ".sandbox") in line]
 
     def leave(self) -> None:
@@ -190,13 +238,27 @@ class Quick(Student):
 
     def say(self, word: str, *before: str) -> str:
         """Commit a handler that answers with this word, a test for it, and commands that a build runs first."""
-        self.write("hello_user.py", "import json\n\n\ndef hello_user_handler(event, context):\n"
-                   f"    return {{'statusCode': 200, 'body': json.dumps({{'message': {word!r}}})}}\n")
-        self.write("test.txt", ">>> import hello_user, json\n"
-                   f">>> assert json.loads(hello_user.hello_user_handler({{}}, None)['body']) == {{'message': {word!r}}}\n")
-        self.write("requirements.txt", "iniconfig\n")  # what the next build's environment is made for
-        self.write("buildspec.yml", QUICK.replace("commands:\n", "commands:\n" + "".join(
-            f"      - {json.dumps(command)}\n" for command in before), 1))
+        self.write(
+            "hello_user.py",
+            "import json\n\n\ndef hello_user_handler(event, context):\n"
+            f"    return {{'statusCode': 200, 'body': json.dumps({{'message': {word!r}}})}}\n",
+        )
+        self.write(
+            "test.txt",
+            ">>> import hello_user, json\n"
+            f">>> assert json.loads(hello_user.hello_user_handler({{}}, None)['body']) == {{'message': {word!r}}}\n",
+        )
+        self.write(
+            "requirements.txt", "iniconfig\n"
+        )  # what the next build's environment is made for
+        self.write(
+            "buildspec.yml",
+            QUICK.replace(
+                "commands:\n",
+                "commands:\n" + "".join(f"      - {json.dumps(command)}\n" for command in before),
+                1,
+            ),
+        )
         return self.commit(f"Say {word}")
 
     def account(self) -> dict:
@@ -207,14 +269,20 @@ class Quick(Student):
         import botocore.session
 
         return botocore.session.Session().create_client(
-            service, region_name="us-east-1", endpoint_url=f"http://127.0.0.1:{self.account()['port']}",
-            aws_access_key_id="test", aws_secret_access_key="test")
+            service,
+            region_name="us-east-1",
+            endpoint_url=f"http://127.0.0.1:{self.account()['port']}",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
 
     def url(self) -> str:
         return f"http://127.0.0.1:{self.account()['port']}/_aws/execute-api/hellouser/default/hello_user"
 
     def live(self) -> str:
-        return self.client("lambda").get_alias(FunctionName="hello_user", Name="live")["FunctionVersion"]
+        return self.client("lambda").get_alias(FunctionName="hello_user", Name="live")[
+            "FunctionVersion"
+        ]
 
     def wait_for(self, what, seconds: float = 60):
         """Wait until what() is true and return it."""

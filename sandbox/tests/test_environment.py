@@ -8,26 +8,37 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
-
 from sandbox import environment
+
+from conftest import ROOT
 
 FILE = "# tests\npytest==9.2.0  # pinned\n\nawscli==1.46.3\n"
 
 
-@pytest.mark.parametrize("arguments, files, wanted", [
-    (["-r", "requirements.txt"], {"requirements.txt": FILE}, "pytest==9.2.0\nawscli==1.46.3"),
-    (["-q", "pytest", "awscli>=1"], {}, "pytest\nawscli>=1"),
-    (["-r", "a.txt", "b"], {"a.txt": "a"}, "a\nb"),
-    (["-r", "requirements.txt"], {}, None),
-    (["-r", "requirements.txt"], {"requirements.txt": ""}, None),
-    (["-r", "requirements.txt"], {"requirements.txt": "-r other.txt\n"}, None),
-    (["-r", "requirements.txt"], {"requirements.txt": "--index-url https://example.com\na\n"}, None),
-    (["-r", "requirements.txt"], {"requirements.txt": "a @ file:///tmp/a\n"}, None),
-    (["-r", "requirements.txt"], {"requirements.txt": "a==1 \\\n --hash=sha256:0\n"}, None),
-    (["-e", "."], {}, None), (["./here"], {}, None), (["--upgrade", "a"], {}, None), (["--no-deps", "a"], {}, None),
-    (["-r"], {}, None), ([], {}, None),
-])
+@pytest.mark.parametrize(
+    "arguments, files, wanted",
+    [
+        (["-r", "requirements.txt"], {"requirements.txt": FILE}, "pytest==9.2.0\nawscli==1.46.3"),
+        (["-q", "pytest", "awscli>=1"], {}, "pytest\nawscli>=1"),
+        (["-r", "a.txt", "b"], {"a.txt": "a"}, "a\nb"),
+        (["-r", "requirements.txt"], {}, None),
+        (["-r", "requirements.txt"], {"requirements.txt": ""}, None),
+        (["-r", "requirements.txt"], {"requirements.txt": "-r other.txt\n"}, None),
+        (
+            ["-r", "requirements.txt"],
+            {"requirements.txt": "--index-url https://example.com\na\n"},
+            None,
+        ),
+        (["-r", "requirements.txt"], {"requirements.txt": "a @ file:///tmp/a\n"}, None),
+        (["-r", "requirements.txt"], {"requirements.txt": "a==1 \\\n --hash=sha256:0\n"}, None),
+        (["-e", "."], {}, None),
+        (["./here"], {}, None),
+        (["--upgrade", "a"], {}, None),
+        (["--no-deps", "a"], {}, None),
+        (["-r"], {}, None),
+        ([], {}, None),
+    ],
+)
 def test_requirements_are_packages_by_name_or_nothing(tmp_path, arguments, files, wanted):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
@@ -44,9 +55,14 @@ def test_key_changes_with_the_requirements():
     assert environment.key_of("a==1") == environment.key_of("a==1")
 
 
-@pytest.mark.parametrize("path", ["plain", "with space", "it's", "$(x)`y`\"z\"\\"])
+@pytest.mark.parametrize("path", ["plain", "with space", "it's", '$(x)`y`"z"\\'])
 def test_quoted_path_is_one_word(path):
-    said = subprocess.run(["sh", "-c", f"printf %s {environment.quoted(path)}"], capture_output=True, text=True, timeout=30)
+    said = subprocess.run(
+        ["sh", "-c", f"printf %s {environment.quoted(path)}"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
     assert said.stdout == path
 
 
@@ -67,7 +83,11 @@ def test_package_that_is_not_required_is_missing(quick):
 
 @pytest.mark.long
 def test_changed_pin_is_installed(quick):
-    quick.say("pinned", INSTALL, "python -c 'from importlib.metadata import version; print(version(\"iniconfig\"))'")
+    quick.say(
+        "pinned",
+        INSTALL,
+        "python -c 'from importlib.metadata import version; print(version(\"iniconfig\"))'",
+    )
     quick.write("requirements.txt", "iniconfig==2.3.0\n")
     quick.commit("Pin another")
     assert "SUCCEEDED" in quick.push()[-2]
@@ -87,17 +107,21 @@ def test_bad_requirement_fails_with_the_words_of_pip(quick):
 
 def test_build_that_edits_a_package_spoils_nothing(quick):
     """Neither the next build nor uv's cache, from which files may be linked."""
-    show = "python -c 'import iniconfig, pip; print(getattr(iniconfig, \"spoilt\", \"clean\"), pip.__file__)'"
-    spoil = ("file=$(python -c 'import iniconfig; print(iniconfig.__file__)') && touch -r \"$file\" ~/time && "
-             "echo 'spoilt = 1' >> \"$file\" && touch -r ~/time \"$file\"")
+    show = 'python -c \'import iniconfig, pip; print(getattr(iniconfig, "spoilt", "clean"), pip.__file__)\''
+    spoil = (
+        "file=$(python -c 'import iniconfig; print(iniconfig.__file__)') && touch -r \"$file\" ~/time && "
+        'echo \'spoilt = 1\' >> "$file" && touch -r ~/time "$file"'
+    )
     quick.say("spoils", INSTALL, spoil, show)
     assert "SUCCEEDED" in quick.push()[-2]
     assert "\n1 " in log_of(quick)
-    quick.say("is clean", INSTALL, show, "find \"$VIRTUAL_ENV\" -type f -links +1")
+    quick.say("is clean", INSTALL, show, 'find "$VIRTUAL_ENV" -type f -links +1')
     assert "SUCCEEDED" in quick.push()[-2]
     text = log_of(quick)
     assert "\nclean " in text
-    assert ".sandbox/codebuild/venv/lib" not in text.split("-links +1")[-1].split("[Container]")[0]  # no hard link
+    assert (
+        ".sandbox/codebuild/venv/lib" not in text.split("-links +1")[-1].split("[Container]")[0]
+    )  # no hard link
 
 
 def test_untouched_environment_is_used_again_without_what_a_build_has_added(quick):
@@ -116,14 +140,26 @@ def test_untouched_environment_is_used_again_without_what_a_build_has_added(quic
 @pytest.fixture
 def used(tmp_path):
     """The environment of an ended build, which holds one package beside pip."""
-    for name in ("bin/pip", "bin/tool", "bin/pip-tool", "lib/python3/site-packages/pip/core.py",
-                 "lib/python3/site-packages/pkg/code.py", "lib/python3/site-packages/single.py", "pyvenv.cfg"):
+    for name in (
+        "bin/pip",
+        "bin/tool",
+        "bin/pip-tool",
+        "lib/python3/site-packages/pip/core.py",
+        "lib/python3/site-packages/pkg/code.py",
+        "lib/python3/site-packages/single.py",
+        "pyvenv.cfg",
+    ):
         (tmp_path / "used" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "used" / name).write_text(name)
     found = environment.stamps(tmp_path / "used")
-    packages = {name: found.pop(name) for name in list(found) if "pkg" in name or "single" in name or "tool" in name}
-    (tmp_path / "stamps.json").write_text(json.dumps({"key": environment.key_of("pkg"), "venv": found,
-                                                      "packages": packages}))
+    packages = {
+        name: found.pop(name)
+        for name in list(found)
+        if "pkg" in name or "single" in name or "tool" in name
+    }
+    (tmp_path / "stamps.json").write_text(
+        json.dumps({"key": environment.key_of("pkg"), "venv": found, "packages": packages})
+    )
     (tmp_path / "wanted").write_text("pkg")
     (tmp_path / "packages").mkdir()
     return tmp_path / "used"
@@ -139,13 +175,17 @@ def replace(path):
 
 
 TOUCHES = {
-    "edited": lambda site: (site / "pkg/code.py").write_text("x" * len("lib/python3/site-packages/pkg/code.py")),
+    "edited": lambda site: (site / "pkg/code.py").write_text(
+        "x" * len("lib/python3/site-packages/pkg/code.py")
+    ),
     "written-again": lambda site: rewrite(site / "pkg/code.py"),
     "replaced": lambda site: replace(site / "pkg/code.py"),
     "linked": lambda site: os.link(site / "pkg/code.py", site.parents[2] / "link"),
     "deleted": lambda site: (site / "pkg/code.py").unlink(),
-    "folder-is-a-link": lambda site: ((site / "pkg").rename(site.parents[2] / "elsewhere"),
-                                      (site / "pkg").symlink_to(site.parents[2] / "elsewhere")),
+    "folder-is-a-link": lambda site: (
+        (site / "pkg").rename(site.parents[2] / "elsewhere"),
+        (site / "pkg").symlink_to(site.parents[2] / "elsewhere"),
+    ),
     "single-file-edited": lambda site: (site / "single.py").write_text("x"),
     "pip-edited": lambda site: rewrite(site / "pip/core.py"),
     "script-edited": lambda site: (site.parents[2] / "bin/tool").write_text("x"),
@@ -170,13 +210,23 @@ def test_untouched_environment_is_put_by_in_its_parts(used):
     environment.put_by(used.parent, used)
     spare = used.parent / "spare"
     assert (spare / "key").read_text() == environment.key_of("pkg")
-    assert sorted(environment.stamps(spare / "venv")) == ["bin/pip", "lib/python3/site-packages/pip/core.py", "pyvenv.cfg"]
-    assert sorted(environment.stamps(spare / "full")) == ["bin/pip-tool", "bin/tool", "lib/python3/site-packages/pkg/code.py",
-                                                          "lib/python3/site-packages/single.py"]
+    assert sorted(environment.stamps(spare / "venv")) == [
+        "bin/pip",
+        "lib/python3/site-packages/pip/core.py",
+        "pyvenv.cfg",
+    ]
+    assert sorted(environment.stamps(spare / "full")) == [
+        "bin/pip-tool",
+        "bin/tool",
+        "lib/python3/site-packages/pkg/code.py",
+        "lib/python3/site-packages/single.py",
+    ]
     assert not (spare / "venv/lib/python3/site-packages/added").exists()
 
 
-NO_NETWORK = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+NO_NETWORK = dict.fromkeys(
+    ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9"
+)
 
 
 def test_push_needs_no_network(quick):
@@ -193,7 +243,16 @@ def test_push_needs_no_network(quick):
 def offline(tmp_path, monkeypatch):
     """An empty environment, without a way to the network."""
     settings = json.loads((ROOT / ".sandbox/image/settings.json").read_text())
-    environment.call(settings["uv"], "venv", "-q", "-p", sys.executable, "--cache-dir", settings["cache"], tmp_path / "venv")
+    environment.call(
+        settings["uv"],
+        "venv",
+        "-q",
+        "-p",
+        sys.executable,
+        "--cache-dir",
+        settings["cache"],
+        tmp_path / "venv",
+    )
     for name, value in NO_NETWORK.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
@@ -214,7 +273,9 @@ def test_packages_that_are_not_pinned_are_asked_for(offline, wanted):
 
 def test_no_requirements_install_nothing(offline):
     environment.install(*offline, "")
-    assert [path.name for path in environment.packages_of(offline[1]).iterdir() if path.is_dir()] == []
+    assert [
+        path.name for path in environment.packages_of(offline[1]).iterdir() if path.is_dir()
+    ] == []
 
 
 def test_call_says_what_a_program_said(tmp_path):
@@ -224,7 +285,12 @@ def test_call_says_what_a_program_said(tmp_path):
 
 @pytest.mark.long
 def test_two_builds_share_no_environment(quick):
-    quick.say("leaves a mark", "touch \"$VIRTUAL_ENV/mark\" ~/mark \"$TMPDIR/mark\"")
+    quick.say("leaves a mark", 'touch "$VIRTUAL_ENV/mark" ~/mark "$TMPDIR/mark"')
     assert "SUCCEEDED" in quick.push()[-2]
-    quick.say("looks for it", "test ! -e \"$VIRTUAL_ENV/mark\"", "test ! -e ~/mark", "test ! -e \"$TMPDIR/mark\"")
+    quick.say(
+        "looks for it",
+        'test ! -e "$VIRTUAL_ENV/mark"',
+        "test ! -e ~/mark",
+        'test ! -e "$TMPDIR/mark"',
+    )
     assert "SUCCEEDED" in quick.push()[-2]

@@ -17,6 +17,7 @@ import subprocess
 
 import psutil
 import pytest
+
 from conftest import PYTHON, Quick
 
 LONG = pytest.mark.long
@@ -25,9 +26,12 @@ SLOW = "for i in $(seq 300); do sleep 0.1; done"  # thirty seconds, if nobody en
 
 def worker(someone):
     """Return the process that runs the builds, or None."""
-    found = [process for process in psutil.process_iter(["cmdline", "cwd"])
-             if (process.info["cmdline"] or [])[1:] == ["-m", "sandbox", "work"]
-             and process.info["cwd"] == str(someone.clone)]
+    found = [
+        process
+        for process in psutil.process_iter(["cmdline", "cwd"])
+        if (process.info["cmdline"] or [])[1:] == ["-m", "sandbox", "work"]
+        and process.info["cwd"] == str(someone.clone)
+    ]
     return max(found, key=lambda process: len(process.children()), default=None)
 
 
@@ -38,9 +42,14 @@ def shell_of(someone):
 
 
 def push_in_background(someone, **options):
-    nowhere = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}
-    return subprocess.Popen(["git", "push", "sandbox"], cwd=someone.clone, env=someone.env, start_new_session=True,
-                            **nowhere | options)
+    nowhere = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    return subprocess.Popen(
+        ["git", "push", "sandbox"],
+        cwd=someone.clone,
+        env=someone.env,
+        start_new_session=True,
+        **nowhere | options,
+    )
 
 
 def push_until(someone, text, **options):
@@ -55,7 +64,9 @@ def push_until(someone, text, **options):
 def log_of_last(someone):
     with contextlib.suppress(FileNotFoundError, ValueError):
         numbers = [int(path.name) for path in (someone.clone / ".sandbox" / "builds").iterdir()]
-        return (someone.clone / ".sandbox" / "builds" / str(max(numbers)) / "log").read_text(errors="replace")
+        return (someone.clone / ".sandbox" / "builds" / str(max(numbers)) / "log").read_text(
+            errors="replace"
+        )
     return ""
 
 
@@ -76,8 +87,11 @@ def is_back(someone, word):
 
 
 # Moments of a build, each as the text that its log then ends with.
-MOMENTS = {"at-the-start": "Waiting for agent ping", "in-pre-build": "Running command sleep 0.7",
-           "in-the-release": "Running command VERSION="}
+MOMENTS = {
+    "at-the-start": "Waiting for agent ping",
+    "in-pre-build": "Running command sleep 0.7",
+    "in-the-release": "Running command VERSION=",
+}
 
 
 def kill_shell(someone, push):
@@ -114,12 +128,31 @@ def kill_all(someone, push):
     kill_client(someone, push)
 
 
-@pytest.mark.parametrize("fault, moment", [
-    (kill_worker, "in-the-release"), (kill_all, "in-the-release"),
-    *[pytest.param(fault, moment, marks=LONG) for fault, moment in itertools.product(
-        (kill_shell, kill_worker, kill_hook, kill_client, interrupt_client, kill_account, kill_all), MOMENTS)
-      if (fault, moment) not in ((kill_worker, "in-the-release"), (kill_all, "in-the-release"))],
-], ids=lambda value: value.__name__ if callable(value) else value)
+@pytest.mark.parametrize(
+    "fault, moment",
+    [
+        (kill_worker, "in-the-release"),
+        (kill_all, "in-the-release"),
+        *[
+            pytest.param(fault, moment, marks=LONG)
+            for fault, moment in itertools.product(
+                (
+                    kill_shell,
+                    kill_worker,
+                    kill_hook,
+                    kill_client,
+                    interrupt_client,
+                    kill_account,
+                    kill_all,
+                ),
+                MOMENTS,
+            )
+            if (fault, moment)
+            not in ((kill_worker, "in-the-release"), (kill_all, "in-the-release"))
+        ],
+    ],
+    ids=lambda value: value.__name__ if callable(value) else value,
+)
 def test_kill_then_up_brings_all_back(quick, fault, moment):
     word = f"{fault.__name__} {moment}"
     quick.say(word, "sleep 0.7")
@@ -134,7 +167,9 @@ def test_kill_then_up_brings_all_back(quick, fault, moment):
     is_back(quick, word)
 
 
-@pytest.mark.parametrize("seconds", [0.2, *[pytest.param(tenths / 20, marks=LONG) for tenths in (0, 1, 2, 3, 5, 6, 8)]])
+@pytest.mark.parametrize(
+    "seconds", [0.2, *[pytest.param(tenths / 20, marks=LONG) for tenths in (0, 1, 2, 3, 5, 6, 8)]]
+)
 def test_client_killed_while_the_push_lands_is_built(quick, seconds):
     word = f"killed after {seconds}"
     quick.say(word)
@@ -153,8 +188,13 @@ def test_closed_terminal_leaves_the_build_running(quick):
     quick.say("closed terminal", "sleep 0.5")
     count = len(quick.builds())
     terminal, inner = pty.openpty()
-    push = push_in_background(quick, stdin=inner, stdout=inner, stderr=inner,
-                              preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)))  # its terminal from now
+    push = push_in_background(
+        quick,
+        stdin=inner,
+        stdout=inner,
+        stderr=inner,
+        preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),
+    )  # its terminal from now
     os.close(inner)
     quick.wait_for(lambda: len(quick.builds()) > count)
     os.close(terminal)
@@ -169,7 +209,9 @@ def test_killed_build_releases_nothing_afterwards(quick):
     before = quick.live()
     quick.say("too late", SLOW)
     push = push_in_background(quick)
-    shell = quick.wait_for(lambda: shell_of(quick) if "Running command for" in log_of_last(quick) else None)
+    shell = quick.wait_for(
+        lambda: shell_of(quick) if "Running command for" in log_of_last(quick) else None
+    )
     kill_worker(quick, push)
     push.wait(60)
     assert not shell.is_running()
@@ -201,14 +243,34 @@ def test_machine_restart_keeps_a_rollback_and_loses_nothing(quick):
     quick.say("before the restart")
     quick.push()
     old = quick.builds()[-2]["live_after"] or quick.live()
-    quick.aws("lambda", "update-alias", "--function-name", "hello_user", "--name", "live", "--function-version", old)
+    quick.aws(
+        "lambda",
+        "update-alias",
+        "--function-name",
+        "hello_user",
+        "--name",
+        "live",
+        "--function-version",
+        old,
+    )
     quick.aws("ssm", "put-parameter", "--name", "kept", "--type", "String", "--value", "here")
     os.kill(quick.account()["pid"], signal.SIGTERM)  # what a machine that shuts down sends
     quick.wait_for(lambda: not psutil.pid_exists(quick.account()["pid"]))
     quick.up()
     assert quick.live() == old
-    assert quick.aws("ssm", "get-parameter", "--name", "kept", "--query", "Parameter.Value",
-                     "--output", "text").stdout == "here\n"
+    assert (
+        quick.aws(
+            "ssm",
+            "get-parameter",
+            "--name",
+            "kept",
+            "--query",
+            "Parameter.Value",
+            "--output",
+            "text",
+        ).stdout
+        == "here\n"
+    )
     # What the gentle stop has left must not come back, outdated, after a kill.
     word = "after the restart"
     quick.say(word)
@@ -222,7 +284,10 @@ def test_machine_restart_keeps_a_rollback_and_loses_nothing(quick):
 def test_restart_in_the_middle_of_a_build_never_leaves_a_red_version_live(quick):
     before, old = quick.live(), quick.message()
     quick.say("never green")
-    quick.write("buildspec.yml", (quick.clone / "buildspec.yml").read_text() + f"      - {SLOW}\n      - exit 1\n")
+    quick.write(
+        "buildspec.yml",
+        (quick.clone / "buildspec.yml").read_text() + f"      - {SLOW}\n      - exit 1\n",
+    )
     quick.commit("Release, wait, fail")
     push = push_until(quick, "Running command for")
     os.kill(quick.account()["pid"], signal.SIGTERM)  # keeps what it has: the alias moved
@@ -297,22 +362,31 @@ def test_deleted_fork_comes_back_with_head(quick):
 def test_push_without_an_account_lands_and_up_builds_it(quick):
     quick.say("no account")
     os.kill(quick.account()["pid"], signal.SIGKILL)
-    assert quick.push() == ["[sandbox] error: the account is not running",
-                            "[sandbox] hint: type `python3 -m sandbox up`",
-                            "[sandbox] the push has landed and NOTHING WAS BUILT"]
+    assert quick.push() == [
+        "[sandbox] error: the account is not running",
+        "[sandbox] hint: type `python3 -m sandbox up`",
+        "[sandbox] the push has landed and NOTHING WAS BUILT",
+    ]
     quick.up()
     is_back(quick, "no account")
 
 
-@pytest.mark.parametrize("limit, reason", [(0, "File too large"), (2000, "`git fetch -q …` failed: "),
-                                           (80_000, "File too large")], ids=["record", "checkout", "log"])
+@pytest.mark.parametrize(
+    "limit, reason",
+    [(0, "File too large"), (2000, "`git fetch -q …` failed: "), (80_000, "File too large")],
+    ids=["record", "checkout", "log"],
+)
 def test_full_disk_ends_the_build_with_a_reason(quick, limit, reason):
     """A write that fails stands for a full disk; this works for root, too."""
     if quick.message() != "long log":
         quick.say("long log", "head -c 100000 /dev/zero | tr '\\0' x")
         quick.push()
     before, old = quick.live(), quick.message()
-    said = quick.sandbox("build", code=None, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    said = quick.sandbox(
+        "build",
+        code=None,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
     assert said.returncode in (1, 2) and "Traceback" not in said.stderr
     assert "error: " in said.stderr and reason in said.stderr
     assert (quick.live(), quick.message()) == (before, old)
@@ -339,11 +413,13 @@ def test_full_disk_while_a_release_is_kept_is_not_green(quick):
 @LONG
 def test_log_that_cannot_be_written_ends_the_build(quick):
     """Run by itself, as a worker would, a build whose log is a folder."""
-    script = ("from sandbox import account, build\n"
-              "build.start_worker = lambda *_: None\n"
-              "item = build.submit(build.fork.commit_of('main'), 'main', 'root')\n"
-              "item.log.unlink(); item.log.mkdir()\n"
-              "build.work(); print(build.load(item.number).status, build.load(item.number).reason)")
+    script = (
+        "from sandbox import account, build\n"
+        "build.start_worker = lambda *_: None\n"
+        "item = build.submit(build.fork.commit_of('main'), 'main', 'root')\n"
+        "item.log.unlink(); item.log.mkdir()\n"
+        "build.work(); print(build.load(item.number).status, build.load(item.number).reason)"
+    )
     said = python(quick, script).stdout
     assert said.startswith("FAULT the log cannot be written")
     quick.sandbox("build")
@@ -351,7 +427,9 @@ def test_log_that_cannot_be_written_ends_the_build(quick):
 
 def python(someone, script, **options):
     """Run Python code as the sandbox itself would."""
-    return someone.type(someone.clone / ".sandbox" / "venv" / "bin" / "python", "-c", script, **options)
+    return someone.type(
+        someone.clone / ".sandbox" / "venv" / "bin" / "python", "-c", script, **options
+    )
 
 
 def test_two_pushes_at_once_leave_the_last_commit_live(quick, tmp_path):
@@ -361,9 +439,21 @@ def test_two_pushes_at_once_leave_the_last_commit_live(quick, tmp_path):
     other = Quick.__new__(Quick)
     other.home, other.clone, other.env = quick.home, tmp_path / "other", quick.env
     other.say("other")
-    pushes = [subprocess.Popen(command, cwd=clone, env=quick.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE, text=True)
-              for command, clone in ((["git", "push", "sandbox"], quick.clone), (["git", "push"], other.clone))]
+    pushes = [
+        subprocess.Popen(
+            command,
+            cwd=clone,
+            env=quick.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for command, clone in (
+            (["git", "push", "sandbox"], quick.clone),
+            (["git", "push"], other.clone),
+        )
+    ]
     said = [push.communicate(timeout=120)[1] for push in pushes]
     assert sorted(push.returncode for push in pushes) == [0, 1], said
     won = quick if pushes[0].returncode == 0 else other
@@ -389,8 +479,13 @@ def test_pushes_whose_hooks_swap_build_the_later_commit_last(quick):
     quick.push()
     count = len(quick.builds())
     with open(quick.clone / ".sandbox" / "first") as stream:
-        said = quick.type(quick.clone / ".sandbox" / "venv" / "bin" / "python", "-m", "sandbox", "receive",
-                          stdin=stream).stderr
+        said = quick.type(
+            quick.clone / ".sandbox" / "venv" / "bin" / "python",
+            "-m",
+            "sandbox",
+            "receive",
+            stdin=stream,
+        ).stderr
     assert f"is now {first[:7]}: Say first; a later push has it at" in said
     assert len(quick.builds()) == count
     is_back(quick, "second")
@@ -409,12 +504,20 @@ def test_push_during_a_build_waits_for_its_turn(quick):
 
 
 def test_up_during_a_build_shows_it_and_changes_nothing(quick, tmp_path):
-    quick.say("up meanwhile", f"for i in $(seq 600); do test -e '{tmp_path}/go' && break; sleep 0.1; done")
+    quick.say(
+        "up meanwhile", f"for i in $(seq 600); do test -e '{tmp_path}/go' && break; sleep 0.1; done"
+    )
     push = push_until(quick, "Running command for i in")
     count, shown = len(quick.builds()), tmp_path / "shown"
     with open(shown, "w") as stream:
-            up = subprocess.Popen([PYTHON, "-m", "sandbox", "up"], cwd=quick.clone, env=quick.env,
-                              stdin=subprocess.DEVNULL, stdout=stream, stderr=stream)
+        up = subprocess.Popen(
+            [PYTHON, "-m", "sandbox", "up"],
+            cwd=quick.clone,
+            env=quick.env,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+        )
     quick.wait_for(lambda: "Running command for i in" in shown.read_text())
     (tmp_path / "go").touch()
     assert up.wait(60) == 0
@@ -427,21 +530,32 @@ def test_up_during_a_build_shows_it_and_changes_nothing(quick, tmp_path):
 def test_up_while_a_build_releases_does_not_take_the_release_back(quick, tmp_path):
     """`up` looks at the alias before it deploys the template; a build moves it while it does."""
     quick.say("moves meanwhile")
-    script = ("from sandbox import account\n"
-              "aws = account.aws\n"
-              "def slow(*arguments, **options):\n"
-              "    done = aws(*arguments, **options)\n"
-              f"    open({str(tmp_path / 'deployed')!r}, 'w').close()\n"
-              "    import os, time\n"
-              f"    while not os.path.exists({str(tmp_path / 'released')!r}): time.sleep(0.02)\n"
-              "    return done\n"
-              "account.aws = slow\n"
-              "from sandbox.command import main\n"
-              "raise SystemExit(main(['up']))\n")
-    quick.say("moves meanwhile", f"for i in $(seq 600); do test -e '{tmp_path}/deployed' && break; sleep 0.1; done")
+    script = (
+        "from sandbox import account\n"
+        "aws = account.aws\n"
+        "def slow(*arguments, **options):\n"
+        "    done = aws(*arguments, **options)\n"
+        f"    open({str(tmp_path / 'deployed')!r}, 'w').close()\n"
+        "    import os, time\n"
+        f"    while not os.path.exists({str(tmp_path / 'released')!r}): time.sleep(0.02)\n"
+        "    return done\n"
+        "account.aws = slow\n"
+        "from sandbox.command import main\n"
+        "raise SystemExit(main(['up']))\n"
+    )
+    quick.say(
+        "moves meanwhile",
+        f"for i in $(seq 600); do test -e '{tmp_path}/deployed' && break; sleep 0.1; done",
+    )
     push = push_until(quick, "Running command for i in")
-    up = subprocess.Popen([quick.clone / ".sandbox" / "venv" / "bin" / "python", "-c", script], cwd=quick.clone,
-                          env=quick.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    up = subprocess.Popen(
+        [quick.clone / ".sandbox" / "venv" / "bin" / "python", "-c", script],
+        cwd=quick.clone,
+        env=quick.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     push.wait(60)
     (tmp_path / "released").touch()
     said = up.communicate(timeout=60)[0]
@@ -452,15 +566,25 @@ def test_up_while_a_build_releases_does_not_take_the_release_back(quick, tmp_pat
 def run_build(someone, *changes):
     """Run the build of the commit at HEAD in a process of its own, with other limits."""
     commit = someone.git("rev-parse", "HEAD").stdout.strip()
-    someone.git("push", "-q", "--receive-pack", "git -c core.hooksPath=/dev/null receive-pack", "sandbox")
-    script = ["import dataclasses, functools", "from sandbox import account, build, log, phases",
-              "build.start_worker = lambda *_: None", *changes,
-              f"item = build.submit({commit!r}, 'main', 'root')", "build.work()"]
+    someone.git(
+        "push", "-q", "--receive-pack", "git -c core.hooksPath=/dev/null receive-pack", "sandbox"
+    )
+    script = [
+        "import dataclasses, functools",
+        "from sandbox import account, build, log, phases",
+        "build.start_worker = lambda *_: None",
+        *changes,
+        f"item = build.submit({commit!r}, 'main', 'root')",
+        "build.work()",
+    ]
     python(someone, "\n".join(script))
     return someone.builds()[-1]
 
 
-MINUTES = ("known = account.project()", "account.project = lambda: dataclasses.replace(known, timeout_minutes=0.05)")
+MINUTES = (
+    "known = account.project()",
+    "account.project = lambda: dataclasses.replace(known, timeout_minutes=0.05)",
+)
 
 
 def test_build_that_hangs_ends_with_its_children(quick, tmp_path):
@@ -490,18 +614,25 @@ def test_build_that_prints_without_end_has_a_bounded_log(quick):
     is_back(quick, "prints no more")
 
 
-@pytest.mark.parametrize("command, status", [
-    pytest.param('rm -rf "$CODEBUILD_SRC_DIR"', "FAILED", marks=LONG, id="deletes-its-checkout"),
-    pytest.param('rm -rf "$TMPDIR"', "FAULT", marks=LONG, id="deletes-its-tmp"),
-    pytest.param("kill -9 $PPID", "FAULT", id="kills-its-parent"),
-    pytest.param("kill -9 $$", "FAILED", marks=LONG, id="kills-itself"),
-])
+@pytest.mark.parametrize(
+    "command, status",
+    [
+        pytest.param(
+            'rm -rf "$CODEBUILD_SRC_DIR"', "FAILED", marks=LONG, id="deletes-its-checkout"
+        ),
+        pytest.param('rm -rf "$TMPDIR"', "FAULT", marks=LONG, id="deletes-its-tmp"),
+        pytest.param("kill -9 $PPID", "FAULT", id="kills-its-parent"),
+        pytest.param("kill -9 $$", "FAILED", marks=LONG, id="kills-itself"),
+    ],
+)
 def test_build_that_harms_itself_fails_clearly(quick, command, status):
     before, old = quick.live(), quick.message()
     quick.say("harmed", command)
     lines = quick.push()
-    assert re.fullmatch(rf"\[sandbox\] BUILD \d+ {status}.*: nothing was released, version {before} is still live",
-                        lines[-1])
+    assert re.fullmatch(
+        rf"\[sandbox\] BUILD \d+ {status}.*: nothing was released, version {before} is still live",
+        lines[-1],
+    )
     assert any(line.startswith("[sandbox] error: ") for line in lines[-3:])
     assert quick.message() == old
     quick.say(f"after {command}")
@@ -522,9 +653,15 @@ def second(tmp_path_factory):
 
 
 def test_two_sandboxes_share_nothing(quick, second):
-    ports = [{connection.laddr.port for connection in psutil.net_connections("inet")
-              if connection.status == psutil.CONN_LISTEN and connection.pid == someone.account()["pid"]}
-             for someone in (quick, second)]
+    ports = [
+        {
+            connection.laddr.port
+            for connection in psutil.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+            and connection.pid == someone.account()["pid"]
+        }
+        for someone in (quick, second)
+    ]
     assert all(ports) and not ports[0] & ports[1]
     quick.say("mine")
     second.say("theirs")
@@ -545,8 +682,11 @@ def test_moved_clone_comes_back_and_leaves_nothing_behind(second):
     assert second.message() == word
     assert not before.exists()
     assert sum("sandbox.ministack" in line for line in second.processes()) == 1
-    assert not [process for process in psutil.process_iter(["cmdline"])
-                if str(before) in " ".join(process.info["cmdline"] or [])]
+    assert not [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if str(before) in " ".join(process.info["cmdline"] or [])
+    ]
     second.say("moved")
     assert "SUCCEEDED" in second.push()[-2]
     is_back(second, "moved")
@@ -559,7 +699,10 @@ def test_down_during_a_build_ends_the_push_with_a_clear_line(second, tmp_path):
     second.wait_for(mark.exists)
     second.sandbox("down")
     said = push.communicate(timeout=60)[1]
-    assert re.search(r"BUILD \d+ STOPPED|the sandbox has been taken down meanwhile", said) and "Traceback" not in said
+    assert (
+        re.search(r"BUILD \d+ STOPPED|the sandbox has been taken down meanwhile", said)
+        and "Traceback" not in said
+    )
     assert not psutil.pid_exists(int(mark.read_text()))
     assert second.processes() == [] and not (second.clone / ".sandbox").exists()
     second.say("up again")

@@ -4,7 +4,6 @@ import os
 import subprocess
 
 import pytest
-
 from sandbox import fork
 
 A, B = "a" * 40, "b" * 40
@@ -16,32 +15,74 @@ def head(pattern, **more):
     return {"Type": "HEAD_REF", "Pattern": pattern} | more
 
 
-@pytest.mark.parametrize("groups", [
-    [[EVENT, head("^refs/heads/main$")]],
-    [[{"Type": "EVENT", "Pattern": "PULL_REQUEST_CREATED, PUSH"}]],
-    [[EVENT, head("main")]],
-    [[EVENT, head("^refs/tags/")], [EVENT, head("heads")]],
-    [[EVENT, head("^refs/heads/other$", ExcludeMatchedPattern=True)]],
-    [[EVENT, head("^refs/heads/other$", ExcludeMatchedPattern="true")]],
-    [[]],
-], ids=["tutorial", "event-list", "unanchored", "second-group", "excluded", "excluded-as-text", "no-filter"])
+@pytest.mark.parametrize(
+    "groups",
+    [
+        [[EVENT, head("^refs/heads/main$")]],
+        [[{"Type": "EVENT", "Pattern": "PULL_REQUEST_CREATED, PUSH"}]],
+        [[EVENT, head("main")]],
+        [[EVENT, head("^refs/tags/")], [EVENT, head("heads")]],
+        [[EVENT, head("^refs/heads/other$", ExcludeMatchedPattern=True)]],
+        [[EVENT, head("^refs/heads/other$", ExcludeMatchedPattern="true")]],
+        [[]],
+    ],
+    ids=[
+        "tutorial",
+        "event-list",
+        "unanchored",
+        "second-group",
+        "excluded",
+        "excluded-as-text",
+        "no-filter",
+    ],
+)
 def test_why_not_lets_a_push_through(groups):
     assert fork.why_not(MAIN, groups) is None
 
 
-@pytest.mark.parametrize("push, groups, reason", [
-    (fork.Push(A, B, "refs/heads/mainline"), [[EVENT, head("^refs/heads/main$")]], "filter HEAD_REF ^refs/heads/main$ in"),
-    (fork.Push(A, B, "refs/tags/main"), [[EVENT, head("^refs/heads/main$")]], "does not let it through"),
-    (MAIN, [[{"Type": "EVENT", "Pattern": "PULL_REQUEST_CREATED"}]], "EVENT PULL_REQUEST_CREATED in template.yml leaves"),
-    (MAIN, [[{"Type": "EVENT", "Pattern": "PUSHED"}]], "leaves pushes out"),
-    (MAIN, [[EVENT, head("main", ExcludeMatchedPattern=True)]], "does not let it through"),
-    (MAIN, [[EVENT, {"Type": "ACTOR_ACCOUNT_ID", "Pattern": "1"}]], "ACTOR_ACCOUNT_ID 1 in template.yml cannot be met here"),
-    (MAIN, [[EVENT, head("(")]], "is no regular expression"),
-    (MAIN, [[EVENT, head("x")], [EVENT, head("y")]], " and the webhook's filter HEAD_REF y"),
-    (MAIN, [], "no webhook"),
-    (fork.Push(A, fork.NOTHING, "refs/heads/main"), [[EVENT]], "it was deleted"),
-], ids=["anchored", "tag", "event", "event-word", "excluded", "unknown-type", "bad-pattern", "no-group", "no-webhook",
-        "deleted"])
+@pytest.mark.parametrize(
+    "push, groups, reason",
+    [
+        (
+            fork.Push(A, B, "refs/heads/mainline"),
+            [[EVENT, head("^refs/heads/main$")]],
+            "filter HEAD_REF ^refs/heads/main$ in",
+        ),
+        (
+            fork.Push(A, B, "refs/tags/main"),
+            [[EVENT, head("^refs/heads/main$")]],
+            "does not let it through",
+        ),
+        (
+            MAIN,
+            [[{"Type": "EVENT", "Pattern": "PULL_REQUEST_CREATED"}]],
+            "EVENT PULL_REQUEST_CREATED in template.yml leaves",
+        ),
+        (MAIN, [[{"Type": "EVENT", "Pattern": "PUSHED"}]], "leaves pushes out"),
+        (MAIN, [[EVENT, head("main", ExcludeMatchedPattern=True)]], "does not let it through"),
+        (
+            MAIN,
+            [[EVENT, {"Type": "ACTOR_ACCOUNT_ID", "Pattern": "1"}]],
+            "ACTOR_ACCOUNT_ID 1 in template.yml cannot be met here",
+        ),
+        (MAIN, [[EVENT, head("(")]], "is no regular expression"),
+        (MAIN, [[EVENT, head("x")], [EVENT, head("y")]], " and the webhook's filter HEAD_REF y"),
+        (MAIN, [], "no webhook"),
+        (fork.Push(A, fork.NOTHING, "refs/heads/main"), [[EVENT]], "it was deleted"),
+    ],
+    ids=[
+        "anchored",
+        "tag",
+        "event",
+        "event-word",
+        "excluded",
+        "unknown-type",
+        "bad-pattern",
+        "no-group",
+        "no-webhook",
+        "deleted",
+    ],
+)
 def test_why_not_gives_the_reason(push, groups, reason):
     assert reason in fork.why_not(push, groups)
 
@@ -49,12 +90,18 @@ def test_why_not_gives_the_reason(push, groups, reason):
 @pytest.fixture
 def history(tmp_path, monkeypatch):
     """A fork with two commits: return a function that makes a push of the second."""
-    env = os.environ | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b",
-                        "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
+    env = os.environ | {
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_AUTHOR_NAME": "a",
+        "GIT_AUTHOR_EMAIL": "a@b",
+        "GIT_COMMITTER_NAME": "a",
+        "GIT_COMMITTER_EMAIL": "a@b",
+    }
 
     def git(*arguments):
-        return subprocess.run(["git", *arguments], cwd=tmp_path, env=env, check=True, capture_output=True,
-                              text=True).stdout.strip()
+        return subprocess.run(
+            ["git", *arguments], cwd=tmp_path, env=env, check=True, capture_output=True, text=True
+        ).stdout.strip()
 
     git("init", "-q")
     for name, message in (("docs/read me.txt", "Start"), ("src/naïve.py", "Change\n\n[skip ci]")):
@@ -67,21 +114,33 @@ def history(tmp_path, monkeypatch):
     return fork.Push(git("rev-parse", "HEAD~1"), git("rev-parse", "HEAD"), "refs/heads/main")
 
 
-@pytest.mark.parametrize("kind, pattern, built", [
-    ("COMMIT_MESSAGE", r"\[skip ci\]", True), ("COMMIT_MESSAGE", "Start", False),
-    ("FILE_PATH", "^src/naïve.py$", True), ("FILE_PATH", "^docs/", False),
-])
+@pytest.mark.parametrize(
+    "kind, pattern, built",
+    [
+        ("COMMIT_MESSAGE", r"\[skip ci\]", True),
+        ("COMMIT_MESSAGE", "Start", False),
+        ("FILE_PATH", "^src/naïve.py$", True),
+        ("FILE_PATH", "^docs/", False),
+    ],
+)
 def test_why_not_reads_the_commits(history, kind, pattern, built):
     assert (fork.why_not(history, [[EVENT, {"Type": kind, "Pattern": pattern}]]) is None) is built
 
 
 def test_why_not_takes_all_files_of_a_new_branch(history):
     push = fork.Push(fork.NOTHING, history.after, history.ref)
-    assert fork.why_not(push, [[EVENT, {"Type": "FILE_PATH", "Pattern": "^docs/read me.txt$"}]]) is None
+    assert (
+        fork.why_not(push, [[EVENT, {"Type": "FILE_PATH", "Pattern": "^docs/read me.txt$"}]])
+        is None
+    )
 
 
 def test_pushes_reads_names_that_are_no_text():
-    [push] = fork.pushes([b"%s %s refs/heads/\xff 'a' \"b\"\n" % (A.encode(), B.encode()), ])
+    [push] = fork.pushes(
+        [
+            b"%s %s refs/heads/\xff 'a' \"b\"\n" % (A.encode(), B.encode()),
+        ]
+    )
     assert push == fork.Push(A, B, os.fsdecode(b"refs/heads/\xff 'a' \"b\""))
     assert fork.shown(push.ref).isprintable()
 
@@ -123,7 +182,10 @@ def test_annotated_tag_is_built_as_its_commit(quick):
         quick.git("tag", "-a", "-m", "One", "v1.0")
         assert "SUCCEEDED" in quick.push("v1.0")[-2]
         record = quick.builds()[-1]
-        assert (record["ref"], record["commit"]) == ("refs/tags/v1.0", quick.git("rev-parse", "HEAD").stdout.strip())
+        assert (record["ref"], record["commit"]) == (
+            "refs/tags/v1.0",
+            quick.git("rev-parse", "HEAD").stdout.strip(),
+        )
     finally:
         quick.write("template.yml", text)
         quick.up()

@@ -9,15 +9,18 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import PYTHON, ROOT, change_greeting
-
 from sandbox import command, laptop
+
+from conftest import PYTHON, ROOT, change_greeting
 
 
 def test_up_answers(student):
     assert student.first_up.stdout.splitlines()[0] == student.url()
     assert student.get() == (200, '{"message": "hello user"}')
-    assert student.get("?user=CI%20CD%20Developer") == (200, '{"message": "Hello CI CD Developer!"}')
+    assert student.get("?user=CI%20CD%20Developer") == (
+        200,
+        '{"message": "Hello CI CD Developer!"}',
+    )
     assert "No commands found for phase name: install" in student.first_up.stderr
 
 
@@ -39,8 +42,10 @@ def test_push_red_leaves_the_endpoint(student):
     student.commit("Expect another greeting")
     lines = student.push()
     assert any("AssertionError" in line for line in lines)
-    assert lines[-1] == (f"[sandbox] BUILD {len(student.builds())} FAILED in PRE_BUILD: nothing was released, "
-                         f"version {before} is still live")
+    assert lines[-1] == (
+        f"[sandbox] BUILD {len(student.builds())} FAILED in PRE_BUILD: nothing was released, "
+        f"version {before} is still live"
+    )
     assert student.message("?user=CI%20CD%20Developer") == "Hello CI CD Developer!"
     assert student.live() == before
     assert student.sandbox("status", code=1).stdout.count("FAILED in PRE_BUILD") >= 1
@@ -60,8 +65,16 @@ def test_push_green_goes_live(student):
     assert lines[-1].endswith(student.url())
     assert student.message("?user=Ada") == "Welcome Ada!"
     assert int(student.live()) > before
-    named = student.aws("lambda", "list-versions-by-function", "--function-name", "hello_user",
-                        "--query", "Versions[-1].[Version,Description]", "--output", "text").stdout.split()
+    named = student.aws(
+        "lambda",
+        "list-versions-by-function",
+        "--function-name",
+        "hello_user",
+        "--query",
+        "Versions[-1].[Version,Description]",
+        "--output",
+        "text",
+    ).stdout.split()
     assert named == [student.live(), commit]
     shown = student.sandbox("status").stdout
     assert f"version {student.live()} (commit {commit[:7]}: Say Welcome)" in shown
@@ -82,9 +95,11 @@ def test_push_other_branch_is_not_built(student):
     student.commit("Try something")
     lines = student.push()
     student.git("checkout", "-q", "main")
-    assert lines == ["[sandbox] refs/heads/feature is not built: the webhook's filter HEAD_REF ^refs/heads/main$ "
-                     "in template.yml does not let it through",
-                     "[sandbox] hint: type `git checkout main && git merge feature && git push sandbox`"]
+    assert lines == [
+        "[sandbox] refs/heads/feature is not built: the webhook's filter HEAD_REF ^refs/heads/main$ "
+        "in template.yml does not let it through",
+        "[sandbox] hint: type `git checkout main && git merge feature && git push sandbox`",
+    ]
     assert len(student.builds()) == before
 
 
@@ -114,7 +129,11 @@ def test_build_without_a_push(student):
     said = student.sandbox("build")
     record = student.builds()[-1]
     assert len(student.builds()) == before + 1
-    assert (record["status"], record["ref"], record["source_version"]) == ("SUCCEEDED", None, "main")
+    assert (record["status"], record["ref"], record["source_version"]) == (
+        "SUCCEEDED",
+        None,
+        "main",
+    )
     assert "Phase complete: POST_BUILD State: SUCCEEDED" in said.stdout
 
 
@@ -128,21 +147,39 @@ def test_build_of_a_red_commit_exits_1(student):
 
 def test_build_of_an_unknown_commit_exits_2(student):
     said = student.sandbox("build", "no-such-thing", code=2).stderr
-    assert said == "error: the fork has no commit 'no-such-thing'\nhint: push it first: `git push sandbox`\n"
+    assert (
+        said
+        == "error: the fork has no commit 'no-such-thing'\nhint: push it first: `git push sandbox`\n"
+    )
 
 
 def test_env_lets_plain_aws_read_the_build_log(student):
-    text = student.aws("logs", "filter-log-events", "--log-group-name", "/aws/codebuild/hello_user",
-                       "--log-stream-names", student.builds()[-1]["id"], "--query", "events[].message",
-                       "--output", "json").stdout
+    text = student.aws(
+        "logs",
+        "filter-log-events",
+        "--log-group-name",
+        "/aws/codebuild/hello_user",
+        "--log-stream-names",
+        student.builds()[-1]["id"],
+        "--query",
+        "events[].message",
+        "--output",
+        "json",
+    ).stdout
     assert any("Phase complete: POST_BUILD State: SUCCEEDED" in line for line in json.loads(text))
 
 
 def test_sockets_are_on_loopback_only(student):
-    pids = {process.pid for process in psutil.process_iter(["cmdline"])
-            if str(student.clone / ".sandbox") in " ".join(process.info["cmdline"] or [])}
-    listening = [connection.laddr.ip for connection in psutil.net_connections("inet")
-                 if connection.pid in pids and connection.status == psutil.CONN_LISTEN]
+    pids = {
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if str(student.clone / ".sandbox") in " ".join(process.info["cmdline"] or [])
+    }
+    listening = [
+        connection.laddr.ip
+        for connection in psutil.net_connections("inet")
+        if connection.pid in pids and connection.status == psutil.CONN_LISTEN
+    ]
     assert listening and set(listening) == {"127.0.0.1"}
 
 
@@ -162,13 +199,25 @@ def test_down_leaves_nothing(newcomer):
     assert said == "error: there is no sandbox here yet\nhint: type `python3 -m sandbox up`\n"
 
 
-@pytest.mark.parametrize("prepare, error, hint", [
-    (lambda clone: subprocess.run(["rm", "-rf", clone / ".git"], check=True),
-     "is not a git clone", "type `git clone URL`"),
-    (lambda clone: (subprocess.run(["rm", "-rf", clone / ".git"], check=True),
-                    subprocess.run(["git", "init", "-q", clone], check=True)),
-     "this clone has no commit yet", "git add -A && git commit -m Start"),
-], ids=["no-clone", "no-commit"])
+@pytest.mark.parametrize(
+    "prepare, error, hint",
+    [
+        (
+            lambda clone: subprocess.run(["rm", "-rf", clone / ".git"], check=True),
+            "is not a git clone",
+            "type `git clone URL`",
+        ),
+        (
+            lambda clone: (
+                subprocess.run(["rm", "-rf", clone / ".git"], check=True),
+                subprocess.run(["git", "init", "-q", clone], check=True),
+            ),
+            "this clone has no commit yet",
+            "git add -A && git commit -m Start",
+        ),
+    ],
+    ids=["no-clone", "no-commit"],
+)
 def test_up_without_a_commit_is_told_what_to_type(newcomer, prepare, error, hint):
     prepare(newcomer.clone)
     said = newcomer.sandbox("up", code=2)
@@ -184,9 +233,15 @@ def test_up_without_git_is_told_what_to_type(newcomer, tmp_path):
 
 
 def test_up_without_a_network_is_told_what_to_do(newcomer, tmp_path):
-    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_NO_CACHE_DIR": "1", "PIP_RETRIES": "0",
-               "PIP_CONFIG_FILE": "/dev/null"}
-    env = {name: value for name, value in newcomer.env.items() if not name.startswith("PIP_")} | nowhere
+    nowhere = {
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+        "PIP_NO_CACHE_DIR": "1",
+        "PIP_RETRIES": "0",
+        "PIP_CONFIG_FILE": "/dev/null",
+    }
+    env = {
+        name: value for name, value in newcomer.env.items() if not name.startswith("PIP_")
+    } | nowhere
     said = newcomer.sandbox("up", code=2, env=env)
     assert "error: the sandbox's environment could not be made" in said.stderr
     assert said.stderr.splitlines()[-1].startswith("hint: check the network")
@@ -201,8 +256,17 @@ def test_up_that_cannot_be_set_up_leaves_nothing_running(newcomer):
     assert not (newcomer.clone / ".sandbox" / "venv").exists()
 
 
-@pytest.mark.parametrize("version, lends", [("22.2.2", False), ("22.3", True), ("26.2", True), ("23.0.dev0", True),
-                                            ("unknown", False), (None, False)])
+@pytest.mark.parametrize(
+    "version, lends",
+    [
+        ("22.2.2", False),
+        ("22.3", True),
+        ("26.2", True),
+        ("23.0.dev0", True),
+        ("unknown", False),
+        (None, False),
+    ],
+)
 def test_pip_is_lent_only_if_it_can_install_for_another_python(monkeypatch, version, lends):
     def version_of(_):
         if version is None:
@@ -214,8 +278,10 @@ def test_pip_is_lent_only_if_it_can_install_for_another_python(monkeypatch, vers
 
 
 def test_up_without_venv_is_told_what_to_type(newcomer):
-    code = "import runpy, sys; sys.modules['ensurepip'] = None; sys.argv[1:] = ['up']; runpy.run_module(\
+    code = (
+        "import runpy, sys; sys.modules['ensurepip'] = None; sys.argv[1:] = ['up']; runpy.run_module(\
             'sandbox', run_name='__main__', alter_sys=True)"
+    )
     said = newcomer.type(PYTHON, "-c", code, code=2).stderr
     assert said.splitlines()[0] == "error: this Python has no venv module"
     assert f"python{sys.version_info[0]}.{sys.version_info[1]}-venv" in said.splitlines()[1]
@@ -247,19 +313,39 @@ def test_caches_are_in_the_folder_that_down_removes(tmp_path, monkeypatch):
                 monkeypatch.setenv(name, own[name])
         seen.clear()
         laptop.make_environment(Path(sys.executable), spare=False)
-        found = [{name: env[name] for name in ("UV_CACHE_DIR", "PIP_CACHE_DIR")} for env in seen if env]
+        found = [
+            {name: env[name] for name in ("UV_CACHE_DIR", "PIP_CACHE_DIR")} for env in seen if env
+        ]
         assert len(found) >= 3
-        assert all(env == (own or {"UV_CACHE_DIR": str(laptop.CACHE / "uv"), "PIP_CACHE_DIR": str(laptop.CACHE / "pip")})
-                   for env in found)
+        assert all(
+            env
+            == (
+                own
+                or {
+                    "UV_CACHE_DIR": str(laptop.CACHE / "uv"),
+                    "PIP_CACHE_DIR": str(laptop.CACHE / "pip"),
+                }
+            )
+            for env in found
+        )
     assert laptop.CACHE.parent == laptop.FOLDER
 
 
-@pytest.mark.parametrize("typed, said", [
-    (["statsu"], "error: there is no command 'statsu'\nhint: type `python3 -m sandbox status`\n"),
-    (["xyz"], "error: there is no command 'xyz'\nhint: type `python3 -m sandbox --help`\n"),
-    (["test", "test_helo_world.py::test_it"], "error: there is no file 'test_helo_world.py', expected one like "
-     "test_hello_world.py\nhint: type `git ls-files '*test_*.py'` to see which there are\n"),
-])
+@pytest.mark.parametrize(
+    "typed, said",
+    [
+        (
+            ["statsu"],
+            "error: there is no command 'statsu'\nhint: type `python3 -m sandbox status`\n",
+        ),
+        (["xyz"], "error: there is no command 'xyz'\nhint: type `python3 -m sandbox --help`\n"),
+        (
+            ["test", "test_helo_world.py::test_it"],
+            "error: there is no file 'test_helo_world.py', expected one like "
+            "test_hello_world.py\nhint: type `git ls-files '*test_*.py'` to see which there are\n",
+        ),
+    ],
+)
 def test_name_that_there_is_not_is_told(capsys, typed, said):
     assert command.main(typed) == 2
     assert capsys.readouterr().err == said
@@ -268,11 +354,19 @@ def test_name_that_there_is_not_is_told(capsys, typed, said):
 def test_no_command_shows_which_there_are(capsys):
     assert command.main([]) == 2
     shown = capsys.readouterr().err
-    assert all(re.search(rf"(?m)^    {name}\b", shown) for name in command.COMMANDS if name not in command.HIDDEN)
+    assert all(
+        re.search(rf"(?m)^    {name}\b", shown)
+        for name in command.COMMANDS
+        if name not in command.HIDDEN
+    )
     assert "receive" not in shown
 
 
 def test_up_refuses_a_foreign_endpoint(newcomer):
     for name in ("up", "url", "status", "env", "build"):
-        said = newcomer.sandbox(name, code=2, env=newcomer.env | {"AWS_ENDPOINT_URL": "https://example.com"})
-        assert said.stderr.splitlines()[0].startswith("error: AWS_ENDPOINT_URL is 'https://example.com'")
+        said = newcomer.sandbox(
+            name, code=2, env=newcomer.env | {"AWS_ENDPOINT_URL": "https://example.com"}
+        )
+        assert said.stderr.splitlines()[0].startswith(
+            "error: AWS_ENDPOINT_URL is 'https://example.com'"
+        )

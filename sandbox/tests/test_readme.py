@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import picture
 import pytest
 import yaml
-from conftest import DIRECT, ROOT
-
 from sandbox.benchmark import GOALS
 from sandbox.buildspec import PASSED_OVER
 from sandbox.command import COMMANDS, HIDDEN, parser
+
+from conftest import DIRECT, ROOT
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 LEADS = {"Put this into": "written", "Add one at": "tried"}
@@ -39,7 +39,15 @@ def read_blocks():
         if start is None and line.startswith("```"):
             start = number
         elif start is not None and line == "```":
-            found.append(Block(lines[start][3:], "\n".join(lines[start + 1:number]) + "\n", start + 1, lead, chapter))
+            found.append(
+                Block(
+                    lines[start][3:],
+                    "\n".join(lines[start + 1 : number]) + "\n",
+                    start + 1,
+                    lead,
+                    chapter,
+                )
+            )
             start = None
         elif start is None and line.startswith("## "):
             chapter = line[3:]
@@ -68,8 +76,16 @@ class Terminal:
     END = "that-was-the-block"
 
     def __init__(self, folder, env, start=""):
-        self.shell = subprocess.Popen(["bash", "--norc"], cwd=folder, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                      stderr=subprocess.STDOUT, text=True, errors="replace")
+        self.shell = subprocess.Popen(
+            ["bash", "--norc"],
+            cwd=folder,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
         assert self.type(start or "true")[1] == 0
 
     def type(self, text):
@@ -79,7 +95,9 @@ class Terminal:
         said = []
         for line in self.shell.stdout:
             if line.startswith(self.END):
-                return "\n".join(part.rstrip() for part in "".join(said).split("\n")).strip("\n"), int(line.split()[1])
+                return "\n".join(part.rstrip() for part in "".join(said).split("\n")).strip(
+                    "\n"
+                ), int(line.split()[1])
             said.append(line)
         raise AssertionError("the shell has ended:\n" + "".join(said))
 
@@ -90,8 +108,10 @@ class Terminal:
 
 def matches(expected, said):
     """Tell whether output is as stated: a line … is any lines, … in a line any text."""
-    pattern = "".join(r"(?:.*\n)*?" if line == "…" else re.escape(line).replace("…", ".*") + r"\n"
-                      for line in expected.rstrip("\n").split("\n"))
+    pattern = "".join(
+        r"(?:.*\n)*?" if line == "…" else re.escape(line).replace("…", ".*") + r"\n"
+        for line in expected.rstrip("\n").split("\n")
+    )
     return re.fullmatch(pattern, said + "\n") is not None
 
 
@@ -119,9 +139,20 @@ def aws_account(tmp_path):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    process = subprocess.Popen([sys.executable, "-m", "ministack.app"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                               cwd=tmp_path, env=env | {"AUTH": "true", "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port),
-                                                        "DOCKER_HOST": f"unix://{tmp_path}/none", "TMPDIR": str(tmp_path)})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ministack.app"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=tmp_path,
+        env=env
+        | {
+            "AUTH": "true",
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(port),
+            "DOCKER_HOST": f"unix://{tmp_path}/none",
+            "TMPDIR": str(tmp_path),
+        },
+    )
     try:
         url = f"http://127.0.0.1:{port}"
         for _ in range(600):
@@ -130,8 +161,14 @@ def aws_account(tmp_path):
                 break
             except OSError:
                 time.sleep(0.1)
-        yield {"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_PAGER": "",
-               "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
+        yield {
+            "AWS_ENDPOINT_URL": url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_PAGER": "",
+            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
+        }
     finally:
         process.terminate()
         process.wait(30)
@@ -141,17 +178,27 @@ def on_github(someone, folder):
     """Let https://github.com/ be a folder, in this student's git."""
     bare = folder / "github" / "your-github-name" / "the-name-of-your-fork.git"
     someone.git("init", "-q", "--bare", bare)
-    someone.git("config", "--global", f"url.file://{folder}/github/.insteadOf", "https://github.com/")
+    someone.git(
+        "config", "--global", f"url.file://{folder}/github/.insteadOf", "https://github.com/"
+    )
     return bare
 
 
 def test_readme_from_top_to_bottom(newcomer, aws_account, tmp_path, request):
     spec = yaml.safe_load((ROOT / "buildspec.yml").read_text())["phases"]
     bare = on_github(newcomer, tmp_path)
-    (newcomer.home / ".curlrc").write_text("silent\n")  # as in a terminal, where curl draws no progress meter
-    aws = newcomer.env | aws_account | {
-        "PATH": f"{newcomer.clone}/.sandbox/image/bin:{newcomer.env['PATH']}", "CLONE": str(newcomer.clone),
-        "BUILD": "\n".join(spec["build"]["commands"] + spec["post_build"]["commands"])}
+    (newcomer.home / ".curlrc").write_text(
+        "silent\n"
+    )  # as in a terminal, where curl draws no progress meter
+    aws = (
+        newcomer.env
+        | aws_account
+        | {
+            "PATH": f"{newcomer.clone}/.sandbox/image/bin:{newcomer.env['PATH']}",
+            "CLONE": str(newcomer.clone),
+            "BUILD": "\n".join(spec["build"]["commands"] + spec["post_build"]["commands"]),
+        }
+    )
     laptop = Terminal(newcomer.clone, newcomer.env)
     elsewhere, said, status, pushes = None, "", 0, {}
     try:
@@ -172,8 +219,14 @@ def test_readme_from_top_to_bottom(newcomer, aws_account, tmp_path, request):
                 assert status == 0 or gone, f"{where}\n{said}"
             elif block.kind == "text":
                 assert matches(block.text, said), f"{where}\nis not what was said:\n{said}"
-        assert subprocess.run(["git", "--git-dir", bare, "log", "-1", "--format=%s", "main"], capture_output=True,
-                              text=True).stdout == "Test what else may come\n"
+        assert (
+            subprocess.run(
+                ["git", "--git-dir", bare, "log", "-1", "--format=%s", "main"],
+                capture_output=True,
+                text=True,
+            ).stdout
+            == "Test what else may come\n"
+        )
     finally:
         laptop.close()
         if elsewhere:
@@ -181,14 +234,17 @@ def test_readme_from_top_to_bottom(newcomer, aws_account, tmp_path, request):
     for name in ("hello_user.py", "test_hello_world.py"):
         assert (newcomer.clone / name).read_text() == (ROOT / name).read_text()
     assert not (newcomer.clone / ".sandbox").exists()
-    drawn = {"red": next(text for text in pushes.values() if "BUILD 4 FAILED" in text),
-             "green": next(text for text in pushes.values() if "BUILD 5 SUCCEEDED" in text)}
+    drawn = {
+        "red": next(text for text in pushes.values() if "BUILD 4 FAILED" in text),
+        "green": next(text for text in pushes.values() if "BUILD 5 SUCCEEDED" in text),
+    }
     for name, text in drawn.items():
         path = ROOT / "images" / f"push-{name}.svg"
         if request.config.getoption("--draw"):
             path.write_text(picture.draw("git push sandbox", text), encoding="utf-8")
-        assert path.read_text(encoding="utf-8") == picture.draw("git push sandbox", text), \
+        assert path.read_text(encoding="utf-8") == picture.draw("git push sandbox", text), (
             f"type `python3 -m sandbox test sandbox/tests/test_readme.py --draw` to draw {path.name} again"
+        )
 
 
 def slug(heading):
@@ -211,7 +267,7 @@ def test_links_inside_resolve_and_images_exist():
 def table_below(heading, columns):
     """Return the rows of the first table after a text, as lists of cells."""
     rows = []
-    for line in TEXT[TEXT.index(heading):].splitlines():
+    for line in TEXT[TEXT.index(heading) :].splitlines():
         if line.startswith("|"):
             rows.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
         elif rows:
@@ -238,12 +294,16 @@ def test_commands_in_the_text_are_taken_by_the_command_line():
 
 
 def test_what_is_passed_over_is_listed_as_the_log_says_it():
-    assert {codes(key)[0]: text for key, text in table_below("### What a buildspec may say", 2)} == PASSED_OVER
+    assert {
+        codes(key)[0]: text for key, text in table_below("### What a buildspec may say", 2)
+    } == PASSED_OVER
 
 
 def test_speed_table_has_the_rows_that_the_benchmark_prints():
     rows = table_below("### How fast it is", 4)
-    assert [(what, goal) for what, goal, _, _ in rows] == [(what, goal) for what, (goal, _) in GOALS.items()]
+    assert [(what, goal) for what, goal, _, _ in rows] == [
+        (what, goal) for what, (goal, _) in GOALS.items()
+    ]
     for what, _, reached, met in rows:  # what is written beside a figure must follow from it
         assert met == ("yes" if GOALS[what][1](float(reached)) else "no")
 
@@ -257,8 +317,10 @@ def test_promises_name_tests_that_exist():
             assert f"\ndef {name}(" in source, name
 
 
-@pytest.mark.parametrize("heading, column, file", [("## 8. buildspec.yml", 0, "buildspec.yml"),
-                                                   ("## 6. The build project", 1, "template.yml")])
+@pytest.mark.parametrize(
+    "heading, column, file",
+    [("## 8. buildspec.yml", 0, "buildspec.yml"), ("## 6. The build project", 1, "template.yml")],
+)
 def test_lines_that_are_explained_are_in_the_file(heading, column, file):
     text, rows = (ROOT / file).read_text(), table_below(heading, 2)
     assert len(rows) >= 10
@@ -271,17 +333,27 @@ def test_practices_name_files_and_commands_that_exist():
         rows = table_below(heading, 2)
         assert len(rows) == count
         for _, where in rows:
-            assert all((ROOT / name).exists() for name in codes(where) if re.fullmatch(r"\w+\.(yml|py|txt)", name))
+            assert all(
+                (ROOT / name).exists()
+                for name in codes(where)
+                if re.fullmatch(r"\w+\.(yml|py|txt)", name)
+            )
 
 
 def test_errors_in_troubleshooting_are_those_that_are_told():
-    sources = " ".join(re.sub(r'"\s*f?"', "", path.read_text()) for path in (ROOT / "sandbox").glob("*.py"))
+    sources = " ".join(
+        re.sub(r'"\s*f?"', "", path.read_text()) for path in (ROOT / "sandbox").glob("*.py")
+    )
     rows = table_below("## 11. Troubleshooting", 3)
     assert len(rows) >= 15
     told = [code for row in rows for code in codes(row[0]) if code.startswith("error: ")]
     assert len(told) >= 8
     for error in told:
-        pieces = [piece for piece in re.split(r"\d\.\d+|AWS_ENDPOINT_URL|'[^']*'|…|sandbox already", error[7:]) if len(piece) > 5]
+        pieces = [
+            piece
+            for piece in re.split(r"\d\.\d+|AWS_ENDPOINT_URL|'[^']*'|…|sandbox already", error[7:])
+            if len(piece) > 5
+        ]
         assert pieces and all(piece.strip() in sources for piece in pieces), error
 
 
@@ -289,22 +361,36 @@ def test_exercises_are_red_today_and_can_be_made_green(tmp_path):
     [block] = [block for block in BLOCKS if block.kind == "python" and use_of(block) == "tried"]
     handler = (ROOT / "hello_user.py").read_text()
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    (tmp_path / "test_hello_world.py").write_text((ROOT / "test_hello_world.py").read_text() + "\n\n" + block.text)
+    (tmp_path / "test_hello_world.py").write_text(
+        (ROOT / "test_hello_world.py").read_text() + "\n\n" + block.text
+    )
     count = block.text.count("\ndef ") + 1
-    solved = handler.replace('    message = f"Hello {user}!" if user else "hello user"\n', """\
+    solved = handler.replace(
+        '    message = f"Hello {user}!" if user else "hello user"\n',
+        """\
     if len(user or "") > 100:
         return {"statusCode": 400, "body": ""}
     hello = "Bonjour" if (event.get("queryStringParameters") or {}).get("lang") == "fr" else "Hello"
     message = f"{hello} {user.strip()}!" if user else "hello user"
-""")
+""",
+    )
     assert solved != handler
     for text, failed in ((handler, count), (solved, 0)):
         (tmp_path / "hello_user.py").write_text(text)
         shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
-        said = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"], cwd=tmp_path,
-                              capture_output=True, text=True, timeout=120,
-                              env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}).stdout
-        assert ("failed" in said) == bool(failed) and (not failed or f"{failed} failed" in said), said
+        said = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={
+                name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")
+            },
+        ).stdout
+        assert ("failed" in said) == bool(failed) and (not failed or f"{failed} failed" in said), (
+            said
+        )
 
 
 def test_push_without_a_commit_builds_nothing(quick):
@@ -313,11 +399,22 @@ def test_push_without_a_commit_builds_nothing(quick):
     assert len(quick.builds()) == before
 
 
-@pytest.mark.parametrize("draw", ["github-flow.svg", "delivery.svg", "pipeline.svg", "red-green.svg", "push-red.svg",
-                                  "push-green.svg"])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        "github-flow.svg",
+        "delivery.svg",
+        "pipeline.svg",
+        "red-green.svg",
+        "push-red.svg",
+        "push-green.svg",
+    ],
+)
 def test_image_is_small_has_a_text_and_knows_dark_and_light(draw):
     text = (ROOT / "images" / draw).read_text(encoding="utf-8")
     assert len(text) < 12_000
     assert 'role="img"' in text and "<title" in text and "<desc" in text
     assert "prefers-color-scheme: dark" in text or "push-" in draw  # a terminal is dark in both
-    assert "http" not in text.replace("http://www.w3.org/2000/svg", "").replace("http://127.0.0.1", "")
+    assert "http" not in text.replace("http://www.w3.org/2000/svg", "").replace(
+        "http://127.0.0.1", ""
+    )

@@ -6,6 +6,7 @@ import threading
 import urllib.error
 
 import pytest
+
 from conftest import DIRECT
 
 
@@ -17,7 +18,9 @@ def release(someone, word):
 
 
 def versions(someone):
-    listed = someone.client("lambda").list_versions_by_function(FunctionName="hello_user", MaxItems=1000)["Versions"]
+    listed = someone.client("lambda").list_versions_by_function(
+        FunctionName="hello_user", MaxItems=1000
+    )["Versions"]
     return {item["Version"]: item for item in listed}
 
 
@@ -25,15 +28,29 @@ def describe(someone):
     """Name the commit in what the quick buildspec publishes, as the real one does."""
     text = (someone.clone / "buildspec.yml").read_text()
     assert "--publish" in text
-    someone.write("buildspec.yml", text.replace("--publish", "").replace(
-        "VERSION=$(aws", "aws").replace("--query Version --output text) &&",
-        "&& VERSION=$(aws lambda publish-version --function-name hello_user --description "
-        "$CODEBUILD_RESOLVED_SOURCE_VERSION --query Version --output text) &&"))
+    someone.write(
+        "buildspec.yml",
+        text.replace("--publish", "")
+        .replace("VERSION=$(aws", "aws")
+        .replace(
+            "--query Version --output text) &&",
+            "&& VERSION=$(aws lambda publish-version --function-name hello_user --description "
+            "$CODEBUILD_RESOLVED_SOURCE_VERSION --query Version --output text) &&",
+        ),
+    )
 
 
 def roll_back(someone, version):
-    someone.aws("lambda", "update-alias", "--function-name", "hello_user", "--name", "live",
-                "--function-version", version)
+    someone.aws(
+        "lambda",
+        "update-alias",
+        "--function-name",
+        "hello_user",
+        "--name",
+        "live",
+        "--function-version",
+        version,
+    )
 
 
 def test_rollback_is_one_plain_command_and_the_next_push_moves_forward(quick):
@@ -55,7 +72,10 @@ def test_version_names_its_commit_and_status_shows_it(quick):
     commit = quick.commit("Describe the version")
     quick.push()
     assert versions(quick)[quick.live()]["Description"] == commit
-    assert f"version {quick.live()} (commit {commit[:7]}: Describe the version)" in quick.sandbox("status").stdout
+    assert (
+        f"version {quick.live()} (commit {commit[:7]}: Describe the version)"
+        in quick.sandbox("status").stdout
+    )
 
 
 def test_unchanged_code_answers_with_the_latest_version(quick):
@@ -79,18 +99,34 @@ def test_same_source_gives_the_same_zip(quick):
     again, _ = release(quick, "same")
     found = versions(quick)
     assert found[one]["CodeSha256"] == found[again]["CodeSha256"]
-    assert int(again) > int(one)  # it differs from the latest version, so it is a new one, as on AWS
+    assert int(again) > int(
+        one
+    )  # it differs from the latest version, so it is a new one, as on AWS
 
 
 def test_template_change_is_deployed_without_moving_live(quick):
     release(quick, "before the template")
-    version, text = release(quick, "with the template")[0], (quick.clone / "template.yml").read_text()
+    version, text = (
+        release(quick, "with the template")[0],
+        (quick.clone / "template.yml").read_text(),
+    )
     try:
-        quick.edit("template.yml", "      Runtime: python3.13\n", "      Runtime: python3.13\n      MemorySize: 256\n")
+        quick.edit(
+            "template.yml",
+            "      Runtime: python3.13\n",
+            "      Runtime: python3.13\n      MemorySize: 256\n",
+        )
         quick.up()
-        assert quick.client("lambda").get_function_configuration(FunctionName="hello_user")["MemorySize"] == 256
+        assert (
+            quick.client("lambda").get_function_configuration(FunctionName="hello_user")[
+                "MemorySize"
+            ]
+            == 256
+        )
         assert (quick.live(), quick.message()) == (version, "with the template")
-        quick.edit("template.yml", "      Name: live\n", "      Name: live\n      Description: moved\n")
+        quick.edit(
+            "template.yml", "      Name: live\n", "      Name: live\n      Description: moved\n"
+        )
         quick.up()
         assert (quick.live(), quick.message()) == (version, "with the template")
     finally:
@@ -104,9 +140,14 @@ def test_broken_template_leaves_what_is_live(quick):
     release(quick, "whole")
     text = (quick.clone / "template.yml").read_text()
     try:
-        quick.edit("template.yml", "      ProtocolType: HTTP\n", "      ProtocolType: !Ref NoSuchThing\n")
+        quick.edit(
+            "template.yml", "      ProtocolType: HTTP\n", "      ProtocolType: !Ref NoSuchThing\n"
+        )
         said = quick.sandbox("up", code=2).stderr
-        assert "error: template.yml could not be deployed:" in said and "hint: mend template.yml" in said
+        assert (
+            "error: template.yml could not be deployed:" in said
+            and "hint: mend template.yml" in said
+        )
         assert quick.message() == "whole"
     finally:
         quick.write("template.yml", text)
@@ -152,7 +193,11 @@ def test_requests_never_fail_during_deploys_rollback_and_red_pushes(quick, reque
         assert "FAILED in PRE_BUILD" in quick.push()[-1]
         release(quick, "end")
     assert requests.failures == []
-    assert set(requests.answers) <= {"start", "end", *(f"deploy {number}" for number in range(deploys))}
+    assert set(requests.answers) <= {
+        "start",
+        "end",
+        *(f"deploy {number}" for number in range(deploys)),
+    }
     assert len(set(requests.answers)) > deploys
     print(len(requests.answers), "requests over", deploys, "deploys, 0 failed")
 
@@ -162,7 +207,9 @@ def test_requests_never_fail_with_the_real_buildspec(student):
     text = (student.clone / "hello_user.py").read_text()
     try:
         with Requests(student.url()) as requests:
-            student.write("hello_user.py", re.sub(r'else "hello user"', 'else ("hello user")', text))
+            student.write(
+                "hello_user.py", re.sub(r'else "hello user"', 'else ("hello user")', text)
+            )
             student.commit("The same in other words")
             assert "SUCCEEDED" in student.push()[-2]
         assert (requests.failures, set(requests.answers)) == ([], {"hello user"})
@@ -173,13 +220,25 @@ def test_requests_never_fail_with_the_real_buildspec(student):
 
 
 def test_update_is_in_progress_for_a_moment_that_is_shorter_than_ministacks_own(quick):
-    script = ("from ministack.services import lambda_svc\n"
-              "own = lambda_svc._LAMBDA_STATE_TRANSITION_DELAY\n"
-              "import sandbox.ministack\n"
-              "print(own > lambda_svc._LAMBDA_STATE_TRANSITION_DELAY > 0)")
+    script = (
+        "from ministack.services import lambda_svc\n"
+        "own = lambda_svc._LAMBDA_STATE_TRANSITION_DELAY\n"
+        "import sandbox.ministack\n"
+        "print(own > lambda_svc._LAMBDA_STATE_TRANSITION_DELAY > 0)"
+    )
     env = quick.env | {"STATE_DIR": str(quick.home), "TMPDIR": str(quick.home)}
-    assert quick.type(quick.clone / ".sandbox" / "venv" / "bin" / "python", "-c", script, env=env).stdout == "True\n"
+    assert (
+        quick.type(
+            quick.clone / ".sandbox" / "venv" / "bin" / "python", "-c", script, env=env
+        ).stdout
+        == "True\n"
+    )
     functions = quick.client("lambda")
     zipped = (quick.clone / ".sandbox" / "releases" / f"{quick.live()}.zip").read_bytes()
-    assert functions.update_function_code(FunctionName="hello_user", ZipFile=zipped)["LastUpdateStatus"] == "InProgress"
+    assert (
+        functions.update_function_code(FunctionName="hello_user", ZipFile=zipped)[
+            "LastUpdateStatus"
+        ]
+        == "InProgress"
+    )
     functions.get_waiter("function_updated_v2").wait(FunctionName="hello_user")

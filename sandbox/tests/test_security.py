@@ -14,9 +14,9 @@ import botocore.exceptions
 import botocore.session
 import psutil
 import pytest
-from conftest import DIRECT
-
 from sandbox import build, laptop
+
+from conftest import DIRECT
 
 SECRET = "planted-7f3a9c"
 
@@ -53,20 +53,47 @@ def plant(someone):
         ".netrc": f"machine github.com login user password {SECRET}\n",
         ".ssh/id_ed25519": SECRET,
         ".config/pip/pip.conf": f"[global]\nextra-index-url = https://user:{SECRET}@example.invalid/simple\n",
-        ".bash_profile": f"export FROM_PROFILE={SECRET}\n", ".profile": f"export FROM_PROFILE={SECRET}\n",
+        ".bash_profile": f"export FROM_PROFILE={SECRET}\n",
+        ".profile": f"export FROM_PROFILE={SECRET}\n",
     }.items():
         (someone.home / name).parent.mkdir(parents=True, exist_ok=True)
         (someone.home / name).write_text(text)
     someone.git("config", "--global", "credential.helper", f"!echo password={SECRET}")
-    names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "GITHUB_TOKEN",
-             "GH_TOKEN", "SSH_AUTH_SOCK", "NPM_TOKEN", "PYPI_PASSWORD", "GIT_ASKPASS", "ENV", "BASH_ENV", "PYTHONSTARTUP",
-             "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI"]
-    return someone.env | dict.fromkeys(names, SECRET) | {"HTTPS_PROXY": f"http://user:{SECRET}@127.0.0.1:9"}
+    names = [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_PROFILE",
+        "GITHUB_TOKEN",
+        "GH_TOKEN",
+        "SSH_AUTH_SOCK",
+        "NPM_TOKEN",
+        "PYPI_PASSWORD",
+        "GIT_ASKPASS",
+        "ENV",
+        "BASH_ENV",
+        "PYTHONSTARTUP",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    ]
+    return (
+        someone.env
+        | dict.fromkeys(names, SECRET)
+        | {"HTTPS_PROXY": f"http://user:{SECRET}@127.0.0.1:9"}
+    )
 
 
 def unplant(someone):
-    for name in (".aws/credentials", ".aws/config", ".git-credentials", ".netrc", ".ssh/id_ed25519",
-                 ".config/pip/pip.conf", ".bash_profile", ".profile"):
+    for name in (
+        ".aws/credentials",
+        ".aws/config",
+        ".git-credentials",
+        ".netrc",
+        ".ssh/id_ed25519",
+        ".config/pip/pip.conf",
+        ".bash_profile",
+        ".profile",
+    ):
         (someone.home / name).unlink(missing_ok=True)
     someone.git("config", "--global", "--unset", "credential.helper", code=None)
 
@@ -74,11 +101,19 @@ def unplant(someone):
 def test_build_sees_nothing_of_the_student(quick):
     env = plant(quick)
     try:
-        quick.say("prints all", "env", "export -p", "cat /proc/$PPID/environ || true",
-                  "for file in $(find ~ -type f); do echo \"file $file\"; cat \"$file\"; done",
-                  "git config --list --show-origin", "echo url=https://github.com | git credential fill || true",
-                  "ssh-add -l || true", "aws configure list", "python -c 'import os; print(os.environ)'",
-                  "python -m pip config list || true")
+        quick.say(
+            "prints all",
+            "env",
+            "export -p",
+            "cat /proc/$PPID/environ || true",
+            'for file in $(find ~ -type f); do echo "file $file"; cat "$file"; done',
+            "git config --list --show-origin",
+            "echo url=https://github.com | git credential fill || true",
+            "ssh-add -l || true",
+            "aws configure list",
+            "python -c 'import os; print(os.environ)'",
+            "python -m pip config list || true",
+        )
         lines = quick.type("git", "push", "sandbox", env=env).stderr
         record = quick.builds()[-1]
         text = (quick.clone / ".sandbox" / "builds" / str(record["number"]) / "log").read_text()
@@ -93,9 +128,12 @@ def test_build_sees_nothing_of_the_student(quick):
 
 def test_build_without_the_endpoint_variable_stays_on_this_machine(quick, listener):
     url, accepted = listener
-    quick.say("asks", f"HTTPS_PROXY={url} https_proxy={url} env -u AWS_ENDPOINT_URL aws sts get-caller-identity",
-              f"HTTPS_PROXY={url} https_proxy={url} env -u AWS_ENDPOINT_URL -u AWS_DEFAULT_REGION -u AWS_REGION "
-              "aws lambda get-function --function-name hello_user --query Configuration.FunctionName")
+    quick.say(
+        "asks",
+        f"HTTPS_PROXY={url} https_proxy={url} env -u AWS_ENDPOINT_URL aws sts get-caller-identity",
+        f"HTTPS_PROXY={url} https_proxy={url} env -u AWS_ENDPOINT_URL -u AWS_DEFAULT_REGION -u AWS_REGION "
+        "aws lambda get-function --function-name hello_user --query Configuration.FunctionName",
+    )
     lines = quick.push()
     assert "SUCCEEDED" in lines[-2], lines
     assert any("assumed-role/" in line for line in lines) and accepted == []
@@ -104,44 +142,85 @@ def test_build_without_the_endpoint_variable_stays_on_this_machine(quick, listen
 ROLE = "arn:aws:iam::000000000000:role/eve"
 FUNCTION = {"FunctionName": "hello_user"}
 DENIED = [
-    ("iam", "list_users", {}), ("iam", "list_roles", {}), ("iam", "create_user", {"UserName": "eve"}),
-    ("s3", "list_buckets", {}), ("s3", "create_bucket", {"Bucket": "eve"}),
-    ("lambda", "list_functions", {}), ("lambda", "delete_function", FUNCTION), ("lambda", "invoke", FUNCTION),
-    ("lambda", "create_function", {"FunctionName": "eve", "Runtime": "python3.13", "Role": ROLE, "Handler": "a.b",
-                                   "Code": {"ZipFile": b"PK"}}),
+    ("iam", "list_users", {}),
+    ("iam", "list_roles", {}),
+    ("iam", "create_user", {"UserName": "eve"}),
+    ("s3", "list_buckets", {}),
+    ("s3", "create_bucket", {"Bucket": "eve"}),
+    ("lambda", "list_functions", {}),
+    ("lambda", "delete_function", FUNCTION),
+    ("lambda", "invoke", FUNCTION),
+    (
+        "lambda",
+        "create_function",
+        {
+            "FunctionName": "eve",
+            "Runtime": "python3.13",
+            "Role": ROLE,
+            "Handler": "a.b",
+            "Code": {"ZipFile": b"PK"},
+        },
+    ),
     ("lambda", "update_function_configuration", FUNCTION | {"Timeout": 9}),
-    ("lambda", "add_permission", FUNCTION | {"StatementId": "a", "Action": "lambda:InvokeFunction", "Principal": "*"}),
+    (
+        "lambda",
+        "add_permission",
+        FUNCTION | {"StatementId": "a", "Action": "lambda:InvokeFunction", "Principal": "*"},
+    ),
     ("lambda", "update_function_code", {"FunctionName": "another", "ZipFile": b"PK"}),
-    ("lambda", "get_function", {"FunctionName": "another"}), ("lambda", "publish_version", {"FunctionName": "another"}),
+    ("lambda", "get_function", {"FunctionName": "another"}),
+    ("lambda", "publish_version", {"FunctionName": "another"}),
     ("lambda", "update_alias", {"FunctionName": "another", "Name": "live", "FunctionVersion": "1"}),
     ("sts", "assume_role", {"RoleArn": ROLE, "RoleSessionName": "eve"}),
-    ("codebuild", "list_projects", {}), ("codebuild", "start_build", {"projectName": "hello_user"}),
-    ("ssm", "get_parameter", {"Name": "key"}), ("ssm", "put_parameter", {"Name": "key", "Value": "x", "Type": "String"}),
-    ("secretsmanager", "list_secrets", {}), ("secretsmanager", "get_secret_value", {"SecretId": "key"}),
-    ("cloudformation", "describe_stacks", {}), ("cloudformation", "delete_stack", {"StackName": "hello-user"}),
-    ("apigatewayv2", "get_apis", {}), ("logs", "delete_log_group", {"logGroupName": "/aws/codebuild/hello_user"}),
-    ("logs", "create_log_stream", {"logGroupName": "/aws/lambda/hello_user", "logStreamName": "eve"}),
+    ("codebuild", "list_projects", {}),
+    ("codebuild", "start_build", {"projectName": "hello_user"}),
+    ("ssm", "get_parameter", {"Name": "key"}),
+    ("ssm", "put_parameter", {"Name": "key", "Value": "x", "Type": "String"}),
+    ("secretsmanager", "list_secrets", {}),
+    ("secretsmanager", "get_secret_value", {"SecretId": "key"}),
+    ("cloudformation", "describe_stacks", {}),
+    ("cloudformation", "delete_stack", {"StackName": "hello-user"}),
+    ("apigatewayv2", "get_apis", {}),
+    ("logs", "delete_log_group", {"logGroupName": "/aws/codebuild/hello_user"}),
+    (
+        "logs",
+        "create_log_stream",
+        {"logGroupName": "/aws/lambda/hello_user", "logStreamName": "eve"},
+    ),
 ]
 
 
 @pytest.fixture(scope="module")
 def build_role(quick):
     """Return a function that calls an operation with the credentials that a build has."""
-    [role] = [item for item in quick.client("iam").list_roles()["Roles"] if "BuildRole" in item["RoleName"]]
-    keys = quick.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="AWSCodeBuild-test")["Credentials"]
+    [role] = [
+        item
+        for item in quick.client("iam").list_roles()["Roles"]
+        if "BuildRole" in item["RoleName"]
+    ]
+    keys = quick.client("sts").assume_role(
+        RoleArn=role["Arn"], RoleSessionName="AWSCodeBuild-test"
+    )["Credentials"]
 
     def call(service, operation, parameters):
         client = botocore.session.Session().create_client(
-            service, region_name="us-east-1", endpoint_url=f"http://127.0.0.1:{quick.account()['port']}",
-            aws_access_key_id=keys["AccessKeyId"], aws_secret_access_key=keys["SecretAccessKey"],
-            aws_session_token=keys["SessionToken"])
+            service,
+            region_name="us-east-1",
+            endpoint_url=f"http://127.0.0.1:{quick.account()['port']}",
+            aws_access_key_id=keys["AccessKeyId"],
+            aws_secret_access_key=keys["SecretAccessKey"],
+            aws_session_token=keys["SessionToken"],
+        )
         return getattr(client, operation)(**parameters)
 
     return call
 
 
 def test_build_role_may_do_its_work(build_role):
-    assert build_role("lambda", "get_function", FUNCTION)["Configuration"]["FunctionName"] == "hello_user"
+    assert (
+        build_role("lambda", "get_function", FUNCTION)["Configuration"]["FunctionName"]
+        == "hello_user"
+    )
 
 
 @pytest.mark.parametrize("call", DENIED, ids=lambda call: f"{call[0]}-{call[1]}-{len(call[2])}")
@@ -170,13 +249,21 @@ def test_sockets_are_on_loopback_only_during_a_build(quick):
     found = set()
 
     def listen():
-        pids = {process.pid for process in psutil.process_iter(["cwd", "cmdline"])
-                if str(quick.clone) in f"{process.info['cwd']} {process.info['cmdline']}"}
-        found.update(item.laddr.ip for item in psutil.net_connections("inet")
-                     if item.pid in pids and item.status == psutil.CONN_LISTEN)
+        pids = {
+            process.pid
+            for process in psutil.process_iter(["cwd", "cmdline"])
+            if str(quick.clone) in f"{process.info['cwd']} {process.info['cmdline']}"
+        }
+        found.update(
+            item.laddr.ip
+            for item in psutil.net_connections("inet")
+            if item.pid in pids and item.status == psutil.CONN_LISTEN
+        )
 
     quick.say("listening")
-    push = subprocess.Popen(["git", "push", "-q", "sandbox"], cwd=quick.clone, env=quick.env, stderr=subprocess.DEVNULL)
+    push = subprocess.Popen(
+        ["git", "push", "-q", "sandbox"], cwd=quick.clone, env=quick.env, stderr=subprocess.DEVNULL
+    )
     while push.poll() is None:
         listen()
     assert found == {"127.0.0.1"}
@@ -193,25 +280,47 @@ def test_sandbox_folder_is_closed_to_others_whatever_the_umask(quick):
 COMMANDS = ("up", "url", "env", "status", "build", "down", "test")
 
 
-@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL_STS"])
+@pytest.mark.parametrize(
+    "name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL_STS"]
+)
 def test_foreign_endpoint_is_refused_before_anything_connects(quick, listener, name):
     url, accepted = listener
-    env = quick.env | {name: "http://aws.example.com", "HTTP_PROXY": url, "HTTPS_PROXY": url, "http_proxy": url,
-                       "https_proxy": url, "ALL_PROXY": url}
+    env = quick.env | {
+        name: "http://aws.example.com",
+        "HTTP_PROXY": url,
+        "HTTPS_PROXY": url,
+        "http_proxy": url,
+        "https_proxy": url,
+        "ALL_PROXY": url,
+    }
     for command in COMMANDS:
         said = quick.sandbox(command, env=env, code=2).stderr
-        assert said == (f"error: {name} is 'http://aws.example.com'; the sandbox talks to an address on this machine "
-                        f"only\nhint: type `unset {name}` and try again\n")
+        assert said == (
+            f"error: {name} is 'http://aws.example.com'; the sandbox talks to an address on this machine "
+            f"only\nhint: type `unset {name}` and try again\n"
+        )
     assert accepted == [] and quick.get()[0] == 200
 
 
 def test_planted_profile_is_not_used_by_any_command(quick, listener):
     url, accepted = listener
     plant(quick)
-    (quick.home / ".aws" / "config").write_text(f"[default]\nendpoint_url = {url}\n[profile work]\nendpoint_url = {url}\n")
-    env = quick.env | {"AWS_PROFILE": "work", "AWS_ACCESS_KEY_ID": "AKIAPLANTED", "AWS_SECRET_ACCESS_KEY": SECRET,
-                       "AWS_ENDPOINT_URL": url,  # on this machine, so it is allowed, and still it is not this account
-                       "HTTP_PROXY": url, "HTTPS_PROXY": url, "http_proxy": url, "https_proxy": url}
+    (quick.home / ".aws" / "config").write_text(
+        f"[default]\nendpoint_url = {url}\n[profile work]\nendpoint_url = {url}\n"
+    )
+    env = (
+        quick.env
+        | {
+            "AWS_PROFILE": "work",
+            "AWS_ACCESS_KEY_ID": "AKIAPLANTED",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_ENDPOINT_URL": url,  # on this machine, so it is allowed, and still it is not this account
+            "HTTP_PROXY": url,
+            "HTTPS_PROXY": url,
+            "http_proxy": url,
+            "https_proxy": url,
+        }
+    )
     try:
         for command in ("status", "url", "env", "up"):
             said = quick.sandbox(command, env=env)
@@ -219,36 +328,69 @@ def test_planted_profile_is_not_used_by_any_command(quick, listener):
         commit = quick.say("with a profile")
         quick.type("git", "push", "sandbox", env=env)
         assert (quick.builds()[-1]["commit"], quick.builds()[-1]["status"]) == (commit, "SUCCEEDED")
-        asked = quick.type("bash", "-c", f'eval "$({psutil.Process().exe()} -m sandbox env)"; aws sts get-caller-identity',
-                           env=env)
+        asked = quick.type(
+            "bash",
+            "-c",
+            f'eval "$({psutil.Process().exe()} -m sandbox env)"; aws sts get-caller-identity',
+            env=env,
+        )
         assert "000000000000" in asked.stdout
     finally:
         unplant(quick)
     # Packages come through the student's proxy, AWS calls never go there.
-    assert [line for line in accepted if not line.startswith(b"CONNECT ") or b"amazonaws" in line] == []
+    assert [
+        line for line in accepted if not line.startswith(b"CONNECT ") or b"amazonaws" in line
+    ] == []
 
 
-@pytest.mark.parametrize("url, here", [
-    ("http://127.0.0.1:4566", True), ("http://127.1.2.3", True), ("http://localhost:1", True), ("http://[::1]:80", True),
-    ("https://sts.amazonaws.com", False), ("http://127.0.0.1.example.com", False), ("http://localhost.example.com", False),
-    ("http://127.0.0.1@example.com", False), ("http://example.com#127.0.0.1", False), ("http://0.0.0.0", False),
-    ("http://[::1", False), ("127.0.0.1", False), ("", False), ("http://127.0.0.1\\@example.com", False),
-])
+@pytest.mark.parametrize(
+    "url, here",
+    [
+        ("http://127.0.0.1:4566", True),
+        ("http://127.1.2.3", True),
+        ("http://localhost:1", True),
+        ("http://[::1]:80", True),
+        ("https://sts.amazonaws.com", False),
+        ("http://127.0.0.1.example.com", False),
+        ("http://localhost.example.com", False),
+        ("http://127.0.0.1@example.com", False),
+        ("http://example.com#127.0.0.1", False),
+        ("http://0.0.0.0", False),
+        ("http://[::1", False),
+        ("127.0.0.1", False),
+        ("", False),
+        ("http://127.0.0.1\\@example.com", False),
+    ],
+)
 def test_loopback_is_told_from_other_addresses(url, here):
     assert laptop.is_loopback(url) is here
 
 
-HOSTILE = ["$(touch ran-it)", "`touch ran-it`", ";touch ran-it;", "'quote", 'dou"ble', "tab-less|pipe", "ünïcödé-🚀", "-rf", "a&&b"]
+HOSTILE = [
+    "$(touch ran-it)",
+    "`touch ran-it`",
+    ";touch ran-it;",
+    "'quote",
+    'dou"ble',
+    "tab-less|pipe",
+    "ünïcödé-🚀",
+    "-rf",
+    "a&&b",
+]
 
 
 def test_hostile_names_are_shown_and_never_run(quick):
     tip = quick.git("rev-parse", "HEAD").stdout.strip()
     before = len(quick.builds())
-    names = [f"refs/heads/{name.replace(' ', '_')}" for name in HOSTILE] + \
-            [f"refs/tags/{name.replace(' ', '_')}" for name in HOSTILE]
+    names = [f"refs/heads/{name.replace(' ', '_')}" for name in HOSTILE] + [
+        f"refs/tags/{name.replace(' ', '_')}" for name in HOSTILE
+    ]
     raw = b"refs/heads/\xff\xfe"
-    command = [*(b"git push sandbox".split()), *(b"%s:%s" % (tip.encode(), name.encode()) for name in names),
-               b"%s:%s" % (tip.encode(), raw)]
+    command = [
+        *(b"git push sandbox".split()),
+        *(b"%s:%s" % (tip.encode(), name.encode()) for name in names),
+        b"%s:%s" % (tip.encode(), raw),
+    ]
     done = subprocess.run(command, cwd=quick.clone, env=quick.env, capture_output=True, timeout=120)
     said = done.stderr.decode(errors="replace")
     assert done.returncode == 0 and "Traceback" not in said, said
@@ -273,7 +415,9 @@ def test_hostile_files_and_messages_build_as_any_other(quick):
     quick.git("add", "-A", "--", ":!submodule")
     quick.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},submodule")
     quick.git("commit", "-q", "-m", message)
-    done = subprocess.run(["git", "push", "sandbox"], cwd=quick.clone, env=quick.env, capture_output=True, timeout=120)
+    done = subprocess.run(
+        ["git", "push", "sandbox"], cwd=quick.clone, env=quick.env, capture_output=True, timeout=120
+    )
     assert b"SUCCEEDED" in done.stderr, done.stderr[-2000:]
     assert not any(b"\x1b" in line and b"[2J" in line for line in done.stderr.splitlines())
     assert "\x1b" not in quick.sandbox("status").stdout
@@ -296,8 +440,21 @@ def test_buildspec_that_points_out_of_the_tree_is_refused(quick, tmp_path):
     quick.push()
 
 
-@pytest.mark.parametrize("hidden", ["\x1b[2J\x1b[1;1H", "\x1b[1A\x1b[2K", "\r", "\b" * 80, "\x9b2J", "\x1b]0;title\x07",
-                                    "\u202e", "\u2028", "\x0e", "\x00"])
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "\x1b[2J\x1b[1;1H",
+        "\x1b[1A\x1b[2K",
+        "\r",
+        "\b" * 80,
+        "\x9b2J",
+        "\x1b]0;title\x07",
+        "\u202e",
+        "\u2028",
+        "\x0e",
+        "\x00",
+    ],
+)
 def test_escape_sequences_of_a_build_are_shown_as_text(hidden):
     shown = build.harmless(f"red{hidden}green")
     assert shown.replace("\n", "").isprintable() and "red" in shown and "green" in shown
@@ -307,7 +464,9 @@ def test_escape_sequences_of_a_build_are_shown_as_text(hidden):
 def test_escape_sequences_do_not_hide_the_last_line(quick):
     before = quick.live()
     quick.say("hides", r"printf 'BUILD 1 SUCCEEDED\033[8m\033[2J\033]0;x\007'; exit 1")
-    done = subprocess.run(["git", "push", "sandbox"], cwd=quick.clone, env=quick.env, capture_output=True, timeout=120)
+    done = subprocess.run(
+        ["git", "push", "sandbox"], cwd=quick.clone, env=quick.env, capture_output=True, timeout=120
+    )
     text = done.stderr.replace(b"\x1b[K", b"")  # git's own, after each line of a remote
     assert b"\x1b" not in text
     assert b"nothing was released, version %s is still live" % before.encode() in text
@@ -315,25 +474,43 @@ def test_escape_sequences_do_not_hide_the_last_line(quick):
     quick.push()
 
 
-@pytest.mark.parametrize("query, names", [
-    ("?user=" + "a" * 6000, 1), ("?user=%F0%9F%9A%80", 1), ("?user=a+b%2Bc", 1), ("?user=%00%1b%0a", 1), ("?&&==&", 0),
-    ("?user", 1), ("?user=1&user=2", 1), ("?" + "&".join(f"k{number}=v" for number in range(300)), 300), ("?user=%zz", 1),
-    ("?user=%ff%fe", 1), ("?user=$(touch+run)`touch+run`';--", 1), ("?user=../../etc/passwd", 1), ("?%75ser=x", 1),
-], ids=lambda value: str(value)[:20])
+@pytest.mark.parametrize(
+    "query, names",
+    [
+        ("?user=" + "a" * 6000, 1),
+        ("?user=%F0%9F%9A%80", 1),
+        ("?user=a+b%2Bc", 1),
+        ("?user=%00%1b%0a", 1),
+        ("?&&==&", 0),
+        ("?user", 1),
+        ("?user=1&user=2", 1),
+        ("?" + "&".join(f"k{number}=v" for number in range(300)), 300),
+        ("?user=%zz", 1),
+        ("?user=%ff%fe", 1),
+        ("?user=$(touch+run)`touch+run`';--", 1),
+        ("?user=../../etc/passwd", 1),
+        ("?%75ser=x", 1),
+    ],
+    ids=lambda value: str(value)[:20],
+)
 def test_odd_query_gets_an_answer(quick, query, names):
     assert quick.get(query)[0] == 200
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "ODD"])
 def test_other_method_has_no_route(quick, method):
-    request = urllib.request.Request(quick.url(), method=method, data=b"x" if method == "POST" else None)
+    request = urllib.request.Request(
+        quick.url(), method=method, data=b"x" if method == "POST" else None
+    )
     with pytest.raises(urllib.error.HTTPError) as error:
         DIRECT.open(request, timeout=30)
     # On AWS always 404; MiniStack takes OPTIONS for a question about CORS.
     assert error.value.code == (403 if method == "OPTIONS" else 404) and quick.get()[0] == 200
 
 
-@pytest.mark.parametrize("path", ["/hello_use", "/hello_user/more", "/../../etc/passwd", "/%2e%2e/hello_user"])
+@pytest.mark.parametrize(
+    "path", ["/hello_use", "/hello_user/more", "/../../etc/passwd", "/%2e%2e/hello_user"]
+)
 def test_other_path_has_no_route(quick, path):
     parts = urllib.parse.urlsplit(quick.url())
     url = parts._replace(path=parts.path.removesuffix("/hello_user") + path).geturl()

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
-
 from sandbox.account import TemplateLoader
+
+from conftest import ROOT
 
 FILE = ROOT / "template.yml"
 
@@ -40,7 +40,11 @@ def of_type(kind: str) -> list[str]:
 
 def statements(name: str) -> list[dict]:
     """Return the statements of a role's policies, each with the connection's branch of an If."""
-    found = [statement for policy in properties(name)["Policies"] for statement in policy["PolicyDocument"]["Statement"]]
+    found = [
+        statement
+        for policy in properties(name)["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
     return [statement.get("If", [None, statement])[1] for statement in found]
 
 
@@ -49,14 +53,20 @@ def as_list(value) -> list:
 
 
 def test_template_passes_cfn_lint_with_informational_rules():
-    done = subprocess.run([Path(sys.prefix) / "bin" / "cfn-lint", "--include-checks", "I", "--", FILE],
-                          capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [Path(sys.prefix) / "bin" / "cfn-lint", "--include-checks", "I", "--", FILE],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_template_ignores_no_rule():
     assert "cfn-lint" not in FILE.read_text()
-    assert "Metadata" not in TEMPLATE and not any("Metadata" in resource for resource in RESOURCES.values())
+    assert "Metadata" not in TEMPLATE and not any(
+        "Metadata" in resource for resource in RESOURCES.values()
+    )
 
 
 def test_template_is_short_enough_for_deploy_without_a_bucket():
@@ -68,8 +78,10 @@ def test_invoke_permission_is_for_the_alias_and_one_route():
         "FunctionName": {"Ref": "LiveAlias"},
         "Action": "lambda:InvokeFunction",
         "Principal": "apigateway.amazonaws.com",
-        "SourceArn": {"Sub": "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}"
-                             "/default/GET/hello_user"},
+        "SourceArn": {
+            "Sub": "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}"
+            "/default/GET/hello_user"
+        },
     }
     assert properties("Stage")["StageName"] == "default"
     assert properties("Route")["RouteKey"] == "GET /hello_user"
@@ -90,26 +102,50 @@ def test_integration_is_the_alias_with_payload_2():
 def test_webhook_builds_pushes_to_main_only():
     condition, triggers, otherwise = properties("BuildProject")["Triggers"]["If"]
     assert condition == "HasConnection"
-    assert triggers == {"Webhook": True, "FilterGroups": [[{"Type": "EVENT", "Pattern": "PUSH"},
-                                                           {"Type": "HEAD_REF", "Pattern": "^refs/heads/main$"}]]}
+    assert triggers == {
+        "Webhook": True,
+        "FilterGroups": [
+            [
+                {"Type": "EVENT", "Pattern": "PUSH"},
+                {"Type": "HEAD_REF", "Pattern": "^refs/heads/main$"},
+            ]
+        ],
+    }
     assert otherwise == {"Ref": "AWS::NoValue"}
 
 
 def test_source_needs_the_connection_only_with_a_webhook():
     source = properties("BuildProject")["Source"]
-    assert source["Auth"] == {"If": ["HasConnection", {"Type": "CODECONNECTIONS", "Resource": {"Ref": "ConnectionArn"}},
-                                     {"Ref": "AWS::NoValue"}]}
-    assert (source["Type"], source["GitCloneDepth"], source["BuildSpec"]) == ("GITHUB", 1, "buildspec.yml")
+    assert source["Auth"] == {
+        "If": [
+            "HasConnection",
+            {"Type": "CODECONNECTIONS", "Resource": {"Ref": "ConnectionArn"}},
+            {"Ref": "AWS::NoValue"},
+        ]
+    }
+    assert (source["Type"], source["GitCloneDepth"], source["BuildSpec"]) == (
+        "GITHUB",
+        1,
+        "buildspec.yml",
+    )
     assert TEMPLATE["Parameters"]["ConnectionArn"]["Default"] == ""
-    assert TEMPLATE["Conditions"]["HasConnection"] == {"Not": [{"Equals": [{"Ref": "ConnectionArn"}, ""]}]}
+    assert TEMPLATE["Conditions"]["HasConnection"] == {
+        "Not": [{"Equals": [{"Ref": "ConnectionArn"}, ""]}]
+    }
 
 
-@pytest.mark.parametrize("value, fits", [
-    ("", True),
-    ("arn:aws:codeconnections:us-east-1:123456789012:connection/0a1b2c3d-1111-2222-3333-444455556666", True),
-    ("arn:aws:codestar-connections:us-east-1:123456789012:connection/0a1b2c3d", False),
-    ("https://github.com/you/hello", False),
-])
+@pytest.mark.parametrize(
+    "value, fits",
+    [
+        ("", True),
+        (
+            "arn:aws:codeconnections:us-east-1:123456789012:connection/0a1b2c3d-1111-2222-3333-444455556666",
+            True,
+        ),
+        ("arn:aws:codestar-connections:us-east-1:123456789012:connection/0a1b2c3d", False),
+        ("https://github.com/you/hello", False),
+    ],
+)
 def test_connection_arn_is_checked_before_the_deploy(value, fits):
     assert bool(re.search(TEMPLATE["Parameters"]["ConnectionArn"]["AllowedPattern"], value)) is fits
 
@@ -123,14 +159,20 @@ def test_role_trusts_one_service(role, service):
 
 def test_build_role_trusts_codebuild_for_this_account_only():
     [statement] = properties("BuildRole")["AssumeRolePolicyDocument"]["Statement"]
-    assert statement["Condition"] == {"StringEqualsIfExists": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    assert statement["Condition"] == {
+        "StringEqualsIfExists": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    }
 
 
 def test_policies_have_no_wildcard():
     roles = of_type("AWS::IAM::Role")
     assert sorted(roles) == ["BuildRole", "FunctionRole"]
     for statement in [statement for role in roles for statement in statements(role)]:
-        assert statement["Effect"] == "Allow" and "NotAction" not in statement and "NotResource" not in statement
+        assert (
+            statement["Effect"] == "Allow"
+            and "NotAction" not in statement
+            and "NotResource" not in statement
+        )
         assert not any("*" in action for action in as_list(statement["Action"]))
         for resource in as_list(statement["Resource"]):
             text = resource.get("Sub", "") if isinstance(resource, dict) else resource
@@ -145,11 +187,18 @@ def test_build_role_may_release_the_function_and_write_its_log():
     named = {statement["Sid"]: statement for statement in statements("BuildRole")}
     release = named["ReleaseTheFunction"]
     # GetFunction is what `wait function-updated-v2` asks; without it the waiter ends with 255.
-    assert sorted(release["Action"]) == ["lambda:GetFunction", "lambda:ListAliases", "lambda:PublishVersion",
-                                         "lambda:UpdateAlias", "lambda:UpdateFunctionCode"]
+    assert sorted(release["Action"]) == [
+        "lambda:GetFunction",
+        "lambda:ListAliases",
+        "lambda:PublishVersion",
+        "lambda:UpdateAlias",
+        "lambda:UpdateFunctionCode",
+    ]
     assert release["Resource"] == {"GetAtt": "Function.Arn"}
-    assert named["WriteTheBuildLog"]["Resource"] == [{"Sub": LOG_GROUP + "${BuildLogs}"},
-                                                     {"Sub": LOG_GROUP + "${BuildLogs}:*"}]
+    assert named["WriteTheBuildLog"]["Resource"] == [
+        {"Sub": LOG_GROUP + "${BuildLogs}"},
+        {"Sub": LOG_GROUP + "${BuildLogs}:*"},
+    ]
     assert named["FetchTheSource"]["Resource"] == {"Ref": "ConnectionArn"}
     assert sorted(named) == ["FetchTheSource", "ReleaseTheFunction", "WriteTheBuildLog"]
 
@@ -164,7 +213,10 @@ def test_build_machine_is_the_smallest_and_supported():
     found = properties("BuildProject")["Environment"]
     assert (found["Type"], found["ComputeType"]) == ("LINUX_CONTAINER", "BUILD_GENERAL1_SMALL")
     # Images that AWS maintains: https://github.com/aws/aws-codebuild-docker-images
-    assert found["Image"] in ("aws/codebuild/standard:8.0", "aws/codebuild/amazonlinux-x86_64-standard:6.0")
+    assert found["Image"] in (
+        "aws/codebuild/standard:8.0",
+        "aws/codebuild/amazonlinux-x86_64-standard:6.0",
+    )
     assert found["ImagePullCredentialsType"] == "CODEBUILD"
     assert properties("BuildProject")["Artifacts"] == {"Type": "NO_ARTIFACTS"}
     assert 5 <= properties("BuildProject")["TimeoutInMinutes"] <= 30
@@ -174,11 +226,20 @@ def test_runtime_is_the_same_in_function_and_build():
     spec = yaml.safe_load((ROOT / "buildspec.yml").read_text())
     python = spec["phases"]["install"]["runtime-versions"]["python"]
     assert isinstance(python, str)  # unquoted, 3.10 would be the number 3.1
-    assert properties("Function")["Runtime"] == f"python{python}" and python in ("3.12", "3.13", "3.14")
+    assert properties("Function")["Runtime"] == f"python{python}" and python in (
+        "3.12",
+        "3.13",
+        "3.14",
+    )
 
 
-@pytest.mark.parametrize("group, name, owner", [("FunctionLogs", "/aws/lambda/hello_user", "Function"),
-                                                ("BuildLogs", "/aws/codebuild/hello_user", "BuildProject")])
+@pytest.mark.parametrize(
+    "group, name, owner",
+    [
+        ("FunctionLogs", "/aws/lambda/hello_user", "Function"),
+        ("BuildLogs", "/aws/codebuild/hello_user", "BuildProject"),
+    ],
+)
 def test_log_group_is_the_stacks_and_goes_with_it(group, name, owner):
     assert properties(group) == {"LogGroupName": name, "RetentionInDays": 14}
     assert RESOURCES[group]["DeletionPolicy"] == RESOURCES[group]["UpdateReplacePolicy"] == "Delete"
@@ -189,14 +250,23 @@ def test_log_group_is_the_stacks_and_goes_with_it(group, name, owner):
 
 def test_first_version_outlives_its_resource():
     assert of_type("AWS::Lambda::Version") == ["FirstVersion"]
-    assert RESOURCES["FirstVersion"]["DeletionPolicy"] == RESOURCES["FirstVersion"]["UpdateReplacePolicy"] == "Retain"
-    retained = [name for name, resource in RESOURCES.items() if resource.get("DeletionPolicy") == "Retain"]
+    assert (
+        RESOURCES["FirstVersion"]["DeletionPolicy"]
+        == RESOURCES["FirstVersion"]["UpdateReplacePolicy"]
+        == "Retain"
+    )
+    retained = [
+        name for name, resource in RESOURCES.items() if resource.get("DeletionPolicy") == "Retain"
+    ]
     assert retained == ["FirstVersion"]  # nothing else may stay behind and cost money
 
 
 def test_alias_has_nothing_that_a_deploy_could_change():
-    assert properties("LiveAlias") == {"Name": "live", "FunctionName": {"Ref": "Function"},
-                                       "FunctionVersion": {"GetAtt": "FirstVersion.Version"}}
+    assert properties("LiveAlias") == {
+        "Name": "live",
+        "FunctionName": {"Ref": "Function"},
+        "FunctionVersion": {"GetAtt": "FirstVersion.Version"},
+    }
 
 
 def test_function_handler_is_in_the_file_that_the_build_zips():
@@ -207,10 +277,19 @@ def test_function_handler_is_in_the_file_that_the_build_zips():
 
 
 def test_project_gives_the_build_its_names():
-    given = {item["Name"]: item["Value"] for item in properties("BuildProject")["Environment"]["EnvironmentVariables"]}
-    assert given == {"FUNCTION_NAME": {"Ref": "Function"}, "ALIAS_NAME": properties("LiveAlias")["Name"]}
+    given = {
+        item["Name"]: item["Value"]
+        for item in properties("BuildProject")["Environment"]["EnvironmentVariables"]
+    }
+    assert given == {
+        "FUNCTION_NAME": {"Ref": "Function"},
+        "ALIAS_NAME": properties("LiveAlias")["Name"],
+    }
     spec = yaml.safe_load((ROOT / "buildspec.yml").read_text())
-    assert spec["env"]["variables"] == {"FUNCTION_NAME": properties("Function")["FunctionName"], "ALIAS_NAME": "live"}
+    assert spec["env"]["variables"] == {
+        "FUNCTION_NAME": properties("Function")["FunctionName"],
+        "ALIAS_NAME": "live",
+    }
 
 
 def test_buildspec_tests_before_it_builds_and_guards_the_release():
@@ -221,10 +300,22 @@ def test_buildspec_tests_before_it_builds_and_guards_the_release():
     assert spec["phases"]["pre_build"]["commands"] == ["pip install -r requirements.txt", "pytest"]
     guard, *release = spec["phases"]["post_build"]["commands"]
     assert guard == 'test "$CODEBUILD_BUILD_SUCCEEDING" = 1'
-    steps = [step for command in release for step in re.findall(r"aws lambda ([\w-]+(?: function-updated-v2)?)", command)]
+    steps = [
+        step
+        for command in release
+        for step in re.findall(r"aws lambda ([\w-]+(?: function-updated-v2)?)", command)
+    ]
     # A publish right after an update ends in ResourceConflictException, hence the waiter.
-    assert steps == ["update-function-code", "wait function-updated-v2", "publish-version", "update-alias"]
-    assert '--description "$CODEBUILD_RESOLVED_SOURCE_VERSION"' in release[-1] and " && " in release[-1]
+    assert steps == [
+        "update-function-code",
+        "wait function-updated-v2",
+        "publish-version",
+        "update-alias",
+    ]
+    assert (
+        '--description "$CODEBUILD_RESOLVED_SOURCE_VERSION"' in release[-1]
+        and " && " in release[-1]
+    )
 
 
 def test_requirements_are_pinned():

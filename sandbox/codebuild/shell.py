@@ -37,10 +37,20 @@ class Stopped(BaseException):
 class Shell:
     """Runs the commands of one build and hands on their output as it comes."""
 
-    def __init__(self, name: str, folder: Path, start: Path, env: Mapping[str, str], output: Callable[[bytes], None],
-                 deadline: float, carries: bool = True):
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        start: Path,
+        env: Mapping[str, str],
+        output: Callable[[bytes], None],
+        deadline: float,
+        carries: bool = True,
+    ):
         """Prepare a shell in `folder`; `deadline` is a time.monotonic(), in seconds."""
-        self.program = shutil.which("dash" if name == "sh" else name) or f"/bin/{name}"  # Ubuntu's sh is dash
+        self.program = (
+            shutil.which("dash" if name == "sh" else name) or f"/bin/{name}"
+        )  # Ubuntu's sh is dash
         self.folder, self.start, self.env = folder, start, dict(env)
         self.output, self.deadline, self.carries = output, deadline, carries
         self.groups: set[int] = set()
@@ -61,14 +71,21 @@ class Shell:
     def get(self, names: Iterable[str]) -> dict[str, str]:
         """Return exported variables as the commands left them."""
         names = tuple(names)
+        if not names:
+            return {}
         script = ". ./env.sh; " + "; ".join(f'printf "%s\\0" "${{{name}-}}"' for name in names)
-        done = subprocess.run([self.program, "-c", script], cwd=self.folder, env=self.env, capture_output=True,
-                              stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            [self.program, "-c", script],
+            cwd=self.folder,
+            env=self.env,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+        )
         values = done.stdout.decode(errors="replace").split("\0")
-        return dict(zip(names, values)) if names else {}
+        return dict(zip(names, values, strict=False))
 
     def run(self, command: str) -> int:
-        """Run one item and return its exit status; raises TimedOut when the build's time is over."""
+        """Run one item and return its exit status; raises TimedOut when the time is over."""
         script = self.folder / "script.sh"
         text = command.encode(errors="surrogateescape")
         if self.carries:
@@ -83,14 +100,25 @@ class Shell:
                 b"exit $CODEBUILD_LAST_EXIT",
             ]
         else:
-            parts = [b'cd %s || exit' % shlex.quote(str(self.start)).encode(), b"", b"", text]
+            parts = [b"cd %s || exit" % shlex.quote(str(self.start)).encode(), b"", b"", text]
         script.write_bytes(b"\n".join(parts) + b"\n")
-        process = subprocess.Popen([self.program, script], cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
-                                   stdout=self.writer, stderr=self.writer, start_new_session=True)
+        process = subprocess.Popen(
+            [self.program, script],
+            cwd=self.folder,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=self.writer,
+            stderr=self.writer,
+            start_new_session=True,
+        )
         self.groups.add(process.pid)
         wake_reader, wake_writer = os.pipe()
-        waiter = threading.Thread(target=lambda: (process.wait(), os.close(wake_writer)), daemon=True)
-        waiter.start()
+
+        def wait() -> None:
+            process.wait()
+            os.close(wake_writer)
+
+        threading.Thread(target=wait, daemon=True).start()
         try:
             with selectors.DefaultSelector() as selector:
                 selector.register(self.reader, selectors.EVENT_READ)
@@ -122,7 +150,9 @@ class Shell:
                 os.killpg(group, signal.SIGKILL)
         deadline = time.monotonic() + 5
         # Again and again: one whose parent dies while the list is made is not in it.
-        while (children := psutil.Process().children(recursive=True)) and time.monotonic() < deadline:
+        while (
+            children := psutil.Process().children(recursive=True)
+        ) and time.monotonic() < deadline:
             for child in children:
                 with contextlib.suppress(psutil.Error):
                     child.kill()

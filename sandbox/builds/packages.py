@@ -3,13 +3,16 @@
 While nothing runs, a spare environment is installed and put by, its packages apart; a build takes
 it, and its first `pip install` of the very same requirements moves the packages in. When the build
 has ended, all files are looked at: if none was touched, the environment is put by again without
-what the build has added; else another is installed. So no build can spoil the next.
+what the build has added; else another is installed. So no build can spoil the next. It moves from
+folder to folder, hence uv's --relocatable: its scripts look for Python beside themselves.
 
-Any other `pip install` goes to uv first, which knows most packages already. Then, always, pip itself
-runs with the same arguments: it has the last word, and its messages and exit status are the build's.
+Any other `pip install` goes to uv first, which knows most packages already. Then, always, pip
+itself runs with the same arguments: it has the last word, and its messages and exit status are the
+build's.
 """
 
-# Standard library only: the `pip` of a build runs this file as a script.
+# The `pip` of a build runs this file as a script, hence the standard library only; set_up imports
+# what it needs of the sandbox itself.
 from __future__ import annotations
 
 import contextlib
@@ -17,10 +20,13 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+COMPILE = "--compile-bytecode"  # uv does not unless told; a build's first `aws` took twice as long
 PIP = """#!/bin/sh
 exec {python} -I {script} {folder} "$0" "$@"
 """
@@ -31,7 +37,8 @@ def requirements(arguments: list[str], folder: Path) -> str | None:
 
     Only `-r FILE` and packages by name count, and only files that hold nothing but such names.
     """
-    wanted, rest = [], list(arguments)
+    wanted: list[str] = []
+    rest = list(arguments)
     while rest:
         word = rest.pop(0)
         if word == "-r" and rest:
@@ -55,19 +62,42 @@ def key_of(wanted: str) -> str:
     return hashlib.sha256(f"{sys.version}\n{wanted}".encode()).hexdigest()
 
 
-def make(settings: dict[str, str], venv: Path) -> None:
+def set_up(prepare: bool) -> Callable[[], object]:
+    """Write down what builds need to know; with `prepare`, start making the first one's packages.
+
+    Return what ends that.
+    """
+    from sandbox.laptop import bootstrap, files, paths, processes
+
+    settings = {
+        "uv": str(paths.VENV / "bin" / "uv"),
+        "cache": bootstrap.uv_cache(),
+        "pip": bootstrap.pin_of("pip"),
+        "wanted": requirements(["-r", "requirements.txt"], paths.ROOT) or "",
+    }
+    files.write(paths.IMAGE / "settings.json", json.dumps(settings))
+    if not prepare:
+        return lambda: None
+    output, env = paths.FOLDER / "worker.log", processes.clean_environment(paths.FOLDER)
+    process = processes.start("sandbox", "prepare", output=output, env=env)
+    return lambda: os.killpg(process.pid, signal.SIGKILL)
+
+
+def make(settings: dict[str, str], venv: Path, *options: str) -> None:
     """Make an environment that holds pip and nothing else."""
-    call(settings["uv"], "venv", "-q", "-p", sys.executable, "--cache-dir", settings["cache"], venv)
-    install(settings, venv, settings["pip"])
+    uv, cache = settings["uv"], settings["cache"]
+    call(uv, "venv", "-q", "--relocatable", "-p", sys.executable, "--cache-dir", cache, venv)
+    install(settings, venv, settings["pip"], *options)
 
 
-def install(settings: dict[str, str], venv: Path, wanted: str) -> None:
-    """Install requirements through uv; no network is asked for pinned ones that are in its cache already."""
+def install(settings: dict[str, str], venv: Path, wanted: str, *options: str) -> None:
+    """Install requirements through uv; no network is asked for pinned ones that its cache has."""
     lines = wanted.splitlines()
     if not lines:
         return
-    command = [settings["uv"], "pip", "install", "-q", "-p", venv / "bin" / "python", "--link-mode", "copy",
-               "--cache-dir", settings["cache"]]
+    python = venv / "bin" / "python"
+    command: list[str | Path] = [settings["uv"], "pip", "install", "-q", "-p", python, *options]
+    command += ["--link-mode", "copy", "--cache-dir", settings["cache"]]
     if all("==" in line and "*" not in line for line in lines):
         with contextlib.suppress(OSError):
             call(*command, "--offline", "--", *lines)
@@ -79,7 +109,9 @@ def call(*command: str | Path) -> None:
     """Run a program; raises OSError with what it says if it fails."""
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
     if done.returncode:
-        raise OSError(f"{Path(command[0]).name} failed: {done.stderr.decode(errors='replace').strip()[-800:]}")
+        raise OSError(
+            f"{Path(command[0]).name} failed: {done.stderr.decode(errors='replace').strip()[-800:]}"
+        )
 
 
 def place_pip(folder: Path, venv: Path) -> None:
@@ -101,11 +133,11 @@ def packages_of(venv: Path) -> Path:
     return next(venv.glob("lib/python*/site-packages"))
 
 
-def prepare(folder: Path, venv: Path, others: contextlib.AbstractContextManager[object]) -> None:
+def prepare(folder: Path, others: contextlib.AbstractContextManager[object]) -> None:
     """Install the spare environment for the requirements that the last build asked for.
 
-    It is made for the place `venv`, where the next build has it. `others` lets through when nobody
-    else downloads the same packages any more: the cache has them by then.
+    `others` lets through when nobody else downloads the same packages any more: the cache has them
+    by then.
     """
     settings = json.loads((folder / "settings.json").read_text())
     with contextlib.suppress(OSError):
@@ -117,40 +149,40 @@ def prepare(folder: Path, venv: Path, others: contextlib.AbstractContextManager[
     half, full = folder / "spare.part", folder / "spare.part" / "full"
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
-    make(settings, full)
-    compile_packages(full, venv)
+    make(settings, full, COMPILE)
     shutil.copytree(full, half / "venv", symlinks=True)
     with others:
         pass
-    install(settings, full, settings["wanted"])
-    compile_packages(full, venv)
-    for script in (full / "bin").iterdir():
-        content = script.read_bytes() if script.is_file() and not script.is_symlink() else b""
-        if content.startswith(b"#!"):
-            script.write_bytes(content.replace(os.fsencode(full), os.fsencode(venv)))
+    install(settings, full, settings["wanted"], COMPILE)
     key, bare, whole = key_of(settings["wanted"]), stamps(half / "venv"), stamps(full)
     there = {top(name) for name in bare}
-    packages = {name: stamp for name, stamp in whole.items() if top(name) and top(name) not in there}
-    (folder / "stamps.json").write_text(json.dumps({"key": key, "venv": bare, "packages": packages}))
+    packages = {
+        name: stamp for name, stamp in whole.items() if top(name) and top(name) not in there
+    }
+    (folder / "stamps.json").write_text(
+        json.dumps({"key": key, "venv": bare, "packages": packages})
+    )
     (half / "key").write_text(key)
     os.rename(half, spare)
 
 
 def top(name: str) -> str:
-    """Return the entry of bin/ or site-packages/ in which a file is, or nothing if it is elsewhere."""
+    """Return the entry of bin/ or site-packages/ in which a file is, or nothing elsewhere."""
     parts = name.split(os.sep)
     length = {"bin": 2, "lib": 4}.get(parts[0], 0)
     return os.sep.join(parts[:length])
 
 
 def stamps(tree: Path) -> dict[str, str]:
-    """Return for each file of a tree what changes with it: its inode and ctime, which no write leaves alone.
+    """Return for each file of a tree what changes with it.
 
-    Entries of bin/ and site-packages/ themselves are moved about, and so their ctime changes: they have a hash.
+    That is its inode and ctime, which no write leaves alone. Entries of bin/ and site-packages/
+    themselves are moved about, and so their ctime changes: they have a hash.
     """
     found = {}
     for folder, folders, files in os.walk(tree):
-        for name in [*files, *(name for name in folders if os.path.islink(os.path.join(folder, name)))]:
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        for name in [*files, *links]:
             path = os.path.join(folder, name)
             short = os.path.relpath(path, tree)
             state = os.lstat(path)
@@ -176,10 +208,16 @@ def put_by(folder: Path, used: Path) -> None:
         if (folder / "wanted").exists() and key_of((folder / "wanted").read_text()) != known["key"]:
             return
         apart = taken / "full" if (taken / "key").exists() else used
-        rewritten = [name for name in known["venv"] if name.startswith("bin/pip")]  # by place_pip, for each build
+        rewritten = [
+            name for name in known["venv"] if name.startswith("bin/pip")
+        ]  # by place_pip, for each build
         for tree, expected in ((used, known["venv"]), (apart, known["packages"])):
             found = stamps(tree)
-            if any(found.get(name) != stamp for name, stamp in expected.items() if name not in rewritten):
+            if any(
+                found.get(name) != stamp
+                for name, stamp in expected.items()
+                if name not in rewritten
+            ):
                 return
             for name in found.keys() - known["venv"].keys() - known["packages"].keys():
                 os.unlink(tree / name)
@@ -197,13 +235,6 @@ def put_by(folder: Path, used: Path) -> None:
         os.rename(used, half / "venv")
         (half / "key").write_text(known["key"])
         os.rename(half, folder / "spare")
-
-
-def compile_packages(tree: Path, venv: Path) -> None:
-    """Compile an environment's packages for the place `venv`; what is compiled already stays."""
-    # Not -j0: what its processes tell each other takes as long as a second core saves.
-    subprocess.run([sys.executable, "-m", "compileall", "-q", "-s", tree, "-p", venv, packages_of(tree)],
-                   stdin=subprocess.DEVNULL, capture_output=True)
 
 
 def take(folder: Path, venv: Path) -> None:
@@ -226,7 +257,8 @@ def fill(folder: Path, venv: Path, wanted: str) -> None:
     there = {path.name for path in into.iterdir()}
     with contextlib.suppress(OSError, StopIteration):
         if (packages / "key").read_text() == key_of(wanted) and all(
-                name.startswith(("pip", "_virtualenv", "__pycache__")) for name in there):
+            name.startswith(("pip", "_virtualenv", "__pycache__")) for name in there
+        ):
             (packages / "key").unlink()
             full = packages / "full"
             for path in packages_of(full).iterdir():

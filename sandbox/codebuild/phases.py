@@ -6,20 +6,23 @@ https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details-phases
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from sandbox.buildspec import PHASES, Buildspec, Phase
-from sandbox.log import Log
-from sandbox.shell import Shell, Stopped, TimedOut
+from sandbox.codebuild.buildspec import PHASES, Buildspec, Phase
+from sandbox.codebuild.log import Log
+from sandbox.codebuild.shell import Shell, Stopped, TimedOut
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a build went: its status, the phase that failed first, and why."""
+    """How a build went: its status, the phase that failed first, why, and what to do about it."""
 
     status: str
     phase: str | None = None
     reason: str = ""
+    hint: str = ""
+    exported: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_phases(spec: Buildspec, shell: Shell, log: Log) -> Outcome:
@@ -33,7 +36,11 @@ def run_phases(spec: Buildspec, shell: Shell, log: Log) -> Outcome:
         except (TimedOut, Stopped) as end:
             state = "TIMED_OUT" if isinstance(end, TimedOut) else "STOPPED"
             log.line(f"Phase complete: {name} State: {state}")
-            return Outcome(state, name, "the build's time is over" if state == "TIMED_OUT" else "the build was stopped")
+            return Outcome(
+                state,
+                name,
+                "the build's time is over" if state == "TIMED_OUT" else "the build was stopped",
+            )
         complete(log, name, "COMMAND_EXECUTION_ERROR" if reason else "", reason)
         if reason:
             first = first if first.phase else Outcome("FAILED", name, reason)
@@ -68,8 +75,11 @@ def run_phase(phase: Phase, shell: Shell, log: Log) -> str:
 
 def run_once(phase: Phase, shell: Shell, log: Log) -> str:
     """Run `commands` up to the first that fails, then `finally`; return the first failure."""
-    failures = [reason for part in (phase.commands, phase.finally_commands)
-                if (reason := next(filter(None, (run_command(item, shell, log) for item in part)), ""))]
+    failures = [
+        reason
+        for part in (phase.commands, phase.finally_commands)
+        if (reason := next(filter(None, (run_command(item, shell, log) for item in part)), ""))
+    ]
     return failures[0] if failures else ""
 
 

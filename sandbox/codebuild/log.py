@@ -1,4 +1,4 @@
-"""The log of one build: CodeBuild's lines, the commands' output as it is, and the sandbox's own notes."""
+"""The log of one build: CodeBuild's lines, the commands' output as it is, and our own notes."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class Log:
             # A secret may be cut in two: hold back what could be its first part.
             data = self.masked(self.held + data)
             keep = max(map(len, self.secrets)) - 1
-            data, self.held = data[:len(data) - keep], data[len(data) - keep:] if keep else b""
+            data, self.held = data[: len(data) - keep], data[len(data) - keep :] if keep else b""
         self.put(data)
 
     def put(self, data: bytes) -> None:
         room = self.limit - self.written
         self.written += len(data)
         if len(data) > room:
-            data = data[:max(room, 0)]
+            data = data[: max(room, 0)]
             if room > 0:
                 self.stream.write(data)
                 self.at_line_start = data.endswith(b"\n")

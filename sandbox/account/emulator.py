@@ -1,0 +1,104 @@
+"""The emulator's process: MiniStack, started and stopped, and where it answers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import time
+from typing import Any
+
+from sandbox import Mistake
+from sandbox.laptop.files import read_object, write
+from sandbox.laptop.network import DIRECT, free_port
+from sandbox.laptop.paths import ACCOUNT, FOLDER, VENV
+from sandbox.laptop.processes import clean_environment, end, start, started
+from sandbox.laptop.terminal import say
+
+REGION = "us-east-1"
+STATE = ACCOUNT / "ministack.json"
+CONFIG = ACCOUNT / "config"
+LOG = ACCOUNT / "ministack.log"
+MODULE = "sandbox.account.ministack"
+SERVICES = "cloudformation,iam,sts,lambda,apigateway,codebuild,logs,s3,ssm,secretsmanager"
+
+
+def endpoint() -> str:
+    """Return the account's URL; raises Mistake if it does not run."""
+    state = running()
+    if not state:
+        raise Mistake("the account is not running", "type `python3 -m sandbox up`")
+    return f"http://127.0.0.1:{state['port']}"
+
+
+def running() -> dict[str, Any] | None:
+    """Return pid and port of the MiniStack that this sandbox started, if it lives."""
+    import psutil
+
+    state = read_object(STATE)
+    with contextlib.suppress(psutil.Error, KeyError):
+        # A pid alone may belong to another process by now, after a restart of the machine.
+        command = psutil.Process(state["pid"]).cmdline()
+        if state["folder"] == str(FOLDER) and command[1:] == ["-m", MODULE]:
+            return state
+    return None
+
+
+def answers() -> bool:
+    """Tell whether the account answers its health check."""
+    try:
+        with DIRECT.open(endpoint() + "/_ministack/health", timeout=10) as answer:
+            return bool(answer.status == 200)
+    except (OSError, Mistake):
+        return False
+
+
+def bring_up() -> None:
+    """Start MiniStack unless it runs and answers, on the port that it had before if that is free.
+
+    Raises Mistake if it does not start.
+    """
+    if answers():
+        return
+    stop()
+    for folder in (ACCOUNT / "state", ACCOUNT / "tmp", ACCOUNT / "home"):
+        folder.mkdir(parents=True, exist_ok=True)
+    port = free_port(read_object(STATE).get("port", 0))
+    say("Starting the account (MiniStack, on 127.0.0.1 only)")
+    write(CONFIG, f"[default]\nregion = {REGION}\nendpoint_url = http://127.0.0.1:{port}\n")
+    process = start(MODULE, output=LOG, env=environment(port))
+    write(STATE, json.dumps({"pid": process.pid, "port": port, "folder": str(FOLDER)}))
+    deadline = time.monotonic() + 60
+    while not answers():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise Mistake(
+                "MiniStack did not start", f"read {LOG}, then type `python3 -m sandbox up`"
+            )
+        time.sleep(0.02)
+    # It has read them. Left here, they would come back, outdated, after a kill.
+    shutil.rmtree(ACCOUNT / "state")
+
+
+def environment(port: int) -> dict[str, str]:
+    """Return the variables that MiniStack is started with."""
+    return clean_environment(ACCOUNT / "home", VENV / "bin") | {
+        "AUTH": "true",
+        "BIND_HOST": "127.0.0.1",  # its default is every interface
+        "GATEWAY_PORT": str(port),
+        "MINISTACK_REGION": REGION,
+        "PERSIST_STATE": "1",
+        "STATE_DIR": str(ACCOUNT / "state"),
+        "TMPDIR": str(ACCOUNT / "tmp"),
+        "SERVICES": SERVICES,
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "DOCKER_HOST": f"unix://{ACCOUNT}/no-docker",  # never touch the student's containers
+        "LOG_LEVEL": "WARNING",
+    }
+
+
+def stop() -> None:
+    """Stop MiniStack, gently first: only a gentle stop keeps its state."""
+    # Elsewhere, it would write its state where the clone was.
+    was_here = read_object(STATE).get("folder") == str(FOLDER)
+    end(started(MODULE), gently=was_here)

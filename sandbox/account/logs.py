@@ -1,0 +1,52 @@
+"""A build's log in CloudWatch Logs, where `aws logs filter-log-events` finds it as on AWS."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sandbox.account.clients import client
+
+LIMIT = 4 << 20  # bytes of a log's end that are sent; the account is held in memory
+# Limits of PutLogEvents: 10,000 events or 1 MiB in a call, 26 bytes counted for each event.
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
+EVENTS, BYTES, EVENT_BYTES = 10_000, 1 << 20, 26
+
+
+def send(log: Path, group: str, stream: str, credentials: Mapping[str, str]) -> None:
+    """Put the end of a build's log into a log stream, with the build role's permissions."""
+    logs = client("logs", credentials)
+    names = {"logGroupName": group, "logStreamName": stream}
+    with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
+        logs.create_log_stream(**names)
+    for events in batches(end_of(log).splitlines()):
+        logs.put_log_events(**names, logEvents=events)
+
+
+def end_of(log: Path) -> str:
+    """Return the end of a log as text."""
+    with open(log, "rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - LIMIT))
+        return stream.read().decode(errors="replace")
+
+
+def batches(lines: list[str]) -> Iterator[list[dict[str, Any]]]:
+    """Yield lines as events, as many at a time as one call takes."""
+    now = int(time.time() * 1000)
+    events: list[dict[str, Any]] = []
+    room = 0
+    for line in lines:
+        piece = line[:60_000] or " "
+        size = 4 * len(piece) + EVENT_BYTES
+        if len(events) == EVENTS or room + size > BYTES:
+            yield events
+            events, room = [], 0
+        events.append({"timestamp": now, "message": piece})
+        room += size
+    if events:
+        yield events

@@ -1,0 +1,107 @@
+"""The stack of template.yml: deployed as on AWS, and what it has made."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from sandbox import Mistake
+from sandbox.account import template
+from sandbox.account.clients import aws, client
+from sandbox.account.emulator import REGION, endpoint
+from sandbox.codebuild.project import Project
+from sandbox.laptop.paths import TEMPLATE
+from sandbox.laptop.processes import git
+
+STACK = "hello-user"
+# The laptop's webhook needs no approval by GitHub; the ARN only switches the template's condition.
+CONNECTION = f"arn:aws:codeconnections:{REGION}:000000000000:connection/laptop"
+
+
+def deploy() -> None:
+    """Deploy template.yml with the same command as on AWS; raises Mistake with its reasons."""
+    done = aws(
+        *("cloudformation", "deploy", "--stack-name", STACK, "--template-file", TEMPLATE),
+        *("--capabilities", "CAPABILITY_IAM", "--no-fail-on-empty-changeset"),
+        # MiniStack makes this the API's id, so that the URL is the same when it starts anew.
+        *("--tags", "ms-custom-id=hellouser"),
+        "--parameter-overrides",
+        f"RepositoryUrl={repository_url()}",
+        f"ConnectionArn={CONNECTION}",
+        check=False,
+    )
+    if done.returncode:
+        failed = "StackEvents[?contains(ResourceStatus, `FAILED`)].ResourceStatusReason"
+        events = aws(
+            *("cloudformation", "describe-stack-events", "--stack-name", STACK),
+            *("--output", "text", "--query", failed),
+            check=False,
+        )
+        reasons = [*done.stderr.strip().splitlines(), *events.stdout.strip().splitlines()]
+        raise Mistake(
+            "template.yml could not be deployed:\n" + "\n".join(dict.fromkeys(reasons)),
+            "mend template.yml, then type `python3 -m sandbox up`; what is live stays as it was",
+        )
+
+
+def repository_url() -> str:
+    """Return the GitHub URL of the clone's origin, or an example if it has none."""
+    origin = git("config", "--get", "remote.origin.url", check=False).stdout.strip()
+    path = origin.removeprefix("git@github.com:").removeprefix("https://github.com/")
+    if path != origin and path.count("/") == 1:
+        return f"https://github.com/{path}"
+    return "https://github.com/you/hello-user.git"
+
+
+def output(key: str) -> str:
+    """Return one output of the stack; raises Mistake if the stack is not there."""
+    for stack in client("cloudformation").describe_stacks()["Stacks"]:
+        for item in stack.get("Outputs", []):
+            if stack["StackName"] == STACK and item["OutputKey"] == key:
+                return str(item["OutputValue"])
+    raise Mistake(
+        f"the account has no stack {STACK} with an output {key}", "type `python3 -m sandbox up`"
+    )
+
+
+def url() -> str:
+    """Return the endpoint's URL in the form that needs no name server.
+
+    MiniStack's own form, API.execute-api.localhost, resolves with curl but not on every system.
+    """
+    parts = urlsplit(output("Url"))
+    api = (parts.hostname or "").split(".")[0]
+    return f"{endpoint()}/_aws/execute-api/{api}{parts.path}"
+
+
+def project() -> Project:
+    """Return the build project as the account has it."""
+    name = output("ProjectName")
+    found = client("codebuild").batch_get_projects(names=[name])["projects"][0]
+    return Project(
+        name=name,
+        arn=found["arn"],
+        role_arn=found["serviceRole"],
+        source_url=found["source"].get("location", ""),
+        source_version=found.get("sourceVersion") or "main",
+        buildspec=found["source"].get("buildspec") or "buildspec.yml",
+        image=found["environment"]["image"],
+        timeout_minutes=found["timeoutInMinutes"],
+        variables=tuple(found["environment"].get("environmentVariables", [])),
+    )
+
+
+def filter_groups() -> list[list[dict[str, Any]]]:
+    """Return the filter groups of the build project's webhook."""
+    return template.filter_groups(deployed_template())
+
+
+def log_group(project: Project) -> str:
+    """Return the name of the log group of the project's builds."""
+    return template.log_group(deployed_template()) or f"/aws/codebuild/{project.name}"
+
+
+def deployed_template() -> dict[str, Any]:
+    """Return the stack's template: MiniStack's BatchGetProjects has no webhook and no log group."""
+    body = client("cloudformation").get_template(StackName=STACK)["TemplateBody"]
+    return template.load(body) if isinstance(body, str) else dict(body)

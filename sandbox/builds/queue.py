@@ -1,0 +1,73 @@
+"""The queue of builds, and the worker that is started for it."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+
+from sandbox.builds.records import Build, newest_first, numbers, unfinished
+from sandbox.fork import repository
+from sandbox.fork.webhook import Push
+from sandbox.laptop.files import lock
+from sandbox.laptop.paths import ACCOUNT, BUILDS, FOLDER, VENV
+from sandbox.laptop.processes import clean_environment, start
+
+WORKER_LOG = FOLDER / "worker.log"
+
+
+def start_worker() -> None:
+    """Start a process that runs what is queued, apart from the push that asked for it.
+
+    Whoever submits a build starts one, best before it knows which build: loading what it takes to
+    talk to the account takes as long as finding that out. A build goes on when the push that
+    started it is interrupted, as on AWS.
+    """
+    env = clean_environment(ACCOUNT / "home", VENV / "bin")
+    start("sandbox", "work", output=WORKER_LOG, env=env)
+
+
+def worker_lives() -> bool:
+    """Tell whether some process holds the worker's lock."""
+    with lock("worker", wait=False) as free:
+        return not free
+
+
+def submit(commit: str, source_version: str, initiator: str, push: Push | None = None) -> Build:
+    """Put a build into the queue and return it; the caller starts a worker.
+
+    Of two pushes at the same moment, the hook of the second may be the first to come here. Then the
+    first push gets the second one's build: its own would put the older commit live.
+    """
+    BUILDS.mkdir(exist_ok=True)
+    with lock("queue"):
+        tip = repository.commit_of(push.ref) if push else None
+        if push and tip != commit:
+            for later in newest_first():
+                if (later.ref, later.commit) == (push.ref, tip):
+                    return later
+        build = Build(
+            number=max(numbers(), default=0) + 1,
+            id=str(uuid.uuid4()),
+            commit=commit,
+            source_version=source_version,
+            initiator=initiator,
+            submitted=time.time(),
+            ref=push.ref if push else None,
+            before=push.before if push else None,
+        )
+        build.folder.mkdir()
+        build.log.touch()
+        return build.change()
+
+
+def pending() -> Iterator[Build]:
+    """Yield the queued builds until there is none."""
+    done = 0
+    while True:
+        with lock("queue"):
+            waiting = [build for build in unfinished() if build.number > done]
+        if not waiting:
+            return
+        done = waiting[0].number
+        yield waiting[0]

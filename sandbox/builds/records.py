@@ -1,0 +1,104 @@
+"""The record of each build, below .sandbox/builds/."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sandbox.codebuild.project import Request
+from sandbox.laptop.files import read_object, write
+from sandbox.laptop.paths import BUILDS
+
+# https://docs.aws.amazon.com/codebuild/latest/APIReference/API_Build.html, buildStatus
+ENDED = ("SUCCEEDED", "FAILED", "FAULT", "TIMED_OUT", "STOPPED")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build(Request):
+    """One build, as its record says; times are in seconds since 1970."""
+
+    status: str = "QUEUED"
+    phase: str | None = None
+    reason: str = ""
+    hint: str = ""
+    ended: float | None = None
+    live_before: str | None = None
+    live_after: str | None = None
+    exported: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        return BUILDS / str(self.number)
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+    def change(self, **values: Any) -> Build:
+        """Write a changed record and return it."""
+        changed = dataclasses.replace(self, **values)
+        write(record_of(self.number), json.dumps(dataclasses.asdict(changed), indent=1))
+        return changed
+
+
+def record_of(number: int) -> Path:
+    """Return the file of a build's record."""
+    return BUILDS / str(number) / "build.json"
+
+
+def load(number: int) -> Build | None:
+    """Return the record of that number, or None if there is none that can be read.
+
+    Another version of this program may have written it: keys that are not known are passed over.
+    """
+    found = read_object(record_of(number))
+    known = {each.name for each in dataclasses.fields(Build)}
+    with contextlib.suppress(TypeError):  # a key is missing that has no default
+        return Build(**{name: value for name, value in found.items() if name in known})
+    return None
+
+
+def numbers() -> list[int]:
+    """Return the numbers of all builds, the oldest first."""
+    with contextlib.suppress(FileNotFoundError):
+        return sorted(int(entry.name) for entry in os.scandir(BUILDS) if entry.name.isdigit())
+    return []
+
+
+def newest_first() -> Iterator[Build]:
+    """Yield the builds, the newest first."""
+    return filter(None, map(load, reversed(numbers())))
+
+
+def unreadable() -> list[Path]:
+    """Return the records that are there and cannot be read."""
+    return [record_of(number) for number in numbers() if load(number) is None]
+
+
+def unfinished() -> list[Build]:
+    """Return the builds that have not ended, the oldest first."""
+    found = []
+    for build in newest_first():
+        if build.has_ended:
+            break  # builds end in the order of their numbers: a worker that cannot write that ends
+        found.append(build)
+    return found[::-1]
+
+
+def green_versions() -> list[str]:
+    """Return the versions that green builds have left live, the last one first."""
+    return [
+        build.live_after
+        for build in newest_first()
+        if build.status == "SUCCEEDED" and build.live_after
+    ]

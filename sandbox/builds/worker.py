@@ -1,0 +1,207 @@
+"""The worker: one process at a time, which runs the queued builds and tidies the account."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import os
+import shutil
+import signal
+import time
+import traceback
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import psutil
+
+from sandbox import Mistake
+from sandbox.account import logs, releases, secrets, stack
+from sandbox.account.clients import assume_role, aws_environment
+from sandbox.builds import packages
+from sandbox.builds.queue import pending
+from sandbox.builds.records import Build, unfinished
+from sandbox.codebuild import runner
+from sandbox.codebuild.log import Log
+from sandbox.codebuild.phases import Outcome
+from sandbox.codebuild.project import Project
+from sandbox.codebuild.shell import Stopped
+from sandbox.fork import repository
+from sandbox.laptop.files import lock
+from sandbox.laptop.network import refuse_foreign_endpoints
+from sandbox.laptop.paths import CODEBUILD, IMAGE, TRASH
+from sandbox.laptop.processes import clean_environment, end, started
+
+PATIENCE = 5  # seconds that a worker waits for its first build
+BUILD_VENV = CODEBUILD / "venv"
+
+
+def work() -> None:
+    """Run all queued builds, the oldest first; the lock makes it one worker at a time."""
+    signal.signal(signal.SIGTERM, stop_build)
+    os.umask(0o022)
+    until = time.monotonic() + PATIENCE
+    with contextlib.suppress(Exception):  # without an account each build says so itself
+        stack.project()
+        releases.live()
+    while not unfinished() and time.monotonic() < until:
+        time.sleep(0.01)
+    gc.freeze()  # what is loaded stays: no collection need look at it
+    gc.enable()
+    with lock("worker"):
+        recover()
+        for build in pending():
+            run_build(build)
+    prepare_next()
+
+
+def prepare_next() -> None:
+    """Clear up after the last build and get the next one's packages ready; nobody waits for it."""
+    with lock("spare", wait=False) as free:
+        if free:
+            for used in TRASH.glob("*/venv"):
+                packages.put_by(IMAGE, used)
+            shutil.rmtree(TRASH, ignore_errors=True)
+            packages.prepare(IMAGE, lock("setup"))
+
+
+def stop() -> None:
+    """Stop the workers, and with them the build that runs and all that it has started."""
+    end(started("sandbox", "work"))
+    for build in unfinished():
+        end_leftovers(build)
+
+
+def end_leftovers(build: Build) -> None:
+    """End what a build has started whose worker was killed: it could still release something.
+
+    On macOS the system's own programs, as sh, hide their environment and are not found.
+    """
+    mine = f":{build.id}"
+    while left := [
+        process
+        for process in psutil.process_iter(["environ"])
+        if (process.info["environ"] or {}).get("CODEBUILD_BUILD_ID", "").endswith(mine)
+    ]:
+        end(left, gently=False)
+
+
+def stop_build(*_: Any) -> NoReturn:
+    raise Stopped
+
+
+def recover() -> None:
+    """End the records of builds whose worker has died; call it with the worker's lock held."""
+    for build in unfinished():
+        if build.status == "IN_PROGRESS":
+            end_leftovers(build)
+            finish(build, Outcome("FAULT", build.phase, "the build's process was killed"))
+            # What has survived the kill may still write into it: no other build gets it.
+            shutil.rmtree(TRASH, ignore_errors=True)
+
+
+def run_build(build: Build) -> None:
+    """Run one build to its end, whatever happens in it."""
+    try:
+        log = Log(build.log)
+    except OSError as error:
+        finish(build, Outcome("FAULT", None, f"the log cannot be written: {error}"))
+        return
+    outcome = Outcome("FAULT")
+    project = None
+    try:
+        now_live = releases.live().version
+        build = build.change(status="IN_PROGRESS", started=time.time(), live_before=now_live)
+        project = stack.project()
+        discard_work()
+        outcome = runner.run(build, project, machine_of(build, project), log)
+    except Mistake as error:
+        outcome = Outcome("FAULT", None, str(error), error.hint)
+        with contextlib.suppress(OSError):
+            log.note(f"error: {error}")
+    except Stopped:
+        outcome = Outcome("STOPPED", None, "the build was stopped")
+    except Exception as error:
+        with contextlib.suppress(OSError):
+            log.note(traceback.format_exc())
+        outcome = Outcome("FAULT", None, f"{type(error).__name__}: {error}")
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with contextlib.suppress(OSError):
+            log.close()
+        finish(build, outcome, project)
+        signal.signal(signal.SIGTERM, stop_build)
+
+
+def machine_of(build: Build, project: Project) -> runner.Machine:
+    """Return the machine that a build runs on, with the credentials of the build role."""
+
+    @functools.cache
+    def credentials() -> dict[str, str]:
+        return assume_role(project.role_arn, session_of(build))
+
+    def environment(chosen: Mapping[str, str]) -> dict[str, str]:
+        refuse_foreign_endpoints(chosen)
+        with lock("spare"):  # one that is being made is ready sooner than another
+            packages.take(IMAGE, BUILD_VENV)
+        base = clean_environment(CODEBUILD / "home", BUILD_VENV / "bin", IMAGE / "bin") | {
+            # A git command in a build must not find the student's own repository above it.
+            "GIT_CEILING_DIRECTORIES": str(CODEBUILD),
+            "GIT_CONFIG_GLOBAL": str(CODEBUILD / "home" / ".gitconfig"),
+            "VIRTUAL_ENV": str(BUILD_VENV),
+            "TMPDIR": str(CODEBUILD / "tmp"),
+        }
+        return {**base, **aws_environment(credentials()), **chosen}
+
+    def check_out(folder: Path) -> None:
+        repository.check_out(build.commit, folder, project.source_url)
+
+    def secret(kind: str, reference: str) -> str:
+        return secrets.read(kind, reference, credentials())
+
+    return runner.Machine(CODEBUILD, check_out, environment, secret)
+
+
+def session_of(build: Build) -> str:
+    """Return the name of a build's session of the build role, as CodeBuild forms it."""
+    return f"AWSCodeBuild-{build.id}"
+
+
+def finish(build: Build, outcome: Outcome, project: Project | None = None) -> None:
+    """Leave the account as the outcome says, clear up, and end the record."""
+    live = build.live_before
+    status, reason = outcome.status, outcome.reason
+    try:
+        discard_work()
+        if status == "SUCCEEDED":
+            live = releases.withdraw_unchanged()
+        releases.keep()
+        project = project or stack.project()
+        credentials = assume_role(project.role_arn, session_of(build))
+        logs.send(build.log, stack.log_group(project), build.id, credentials)
+    except Exception as error:  # the account is gone or the disk is full: `up` builds it again
+        live, status = build.live_before, "FAULT"
+        reason = f"{reason}; the build could not be ended: {error}".lstrip("; ")
+    if status != "SUCCEEDED" and live:
+        # The alias may have moved before the build went red. On AWS it would stay; here only a
+        # green build changes what is live. Without an account, `up` brings the last green back.
+        with contextlib.suppress(Exception):
+            releases.make_live(live)
+    build.change(
+        status=status,
+        phase=outcome.phase,
+        reason=reason,
+        hint=outcome.hint,
+        live_after=live,
+        exported=dict(outcome.exported),
+        ended=time.time(),
+    )
+
+
+def discard_work() -> None:
+    """Put what a build has left aside; deleting it takes longer than a student should wait."""
+    TRASH.mkdir(exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(CODEBUILD, TRASH / uuid.uuid4().hex)

@@ -1,0 +1,131 @@
+"""The command line: its words, and the exit code of each way in which a command can end."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import functools
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+
+from sandbox import Mistake, commands
+from sandbox.laptop import bootstrap, network, paths
+from sandbox.laptop.terminal import say
+
+COMMANDS = {
+    "up": commands.up,
+    "build": commands.build,
+    "url": commands.url,
+    "env": commands.env,
+    "status": commands.status,
+    "check": commands.check,
+    "down": commands.down,
+    "test": commands.test,
+    "benchmark": commands.benchmark,
+}
+# Not for people: the fork's hook, the queue and the set-up start these.
+HIDDEN = {"receive": commands.receive, "work": commands.work, "prepare": commands.prepare}
+# These make the environment on their first use; the others need one that is there.
+FIRST = ("up", "check", "test", "benchmark")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(
+        prog="python3 -m sandbox",
+        description="The tutorial's laptop: an account, a fork and its builds, "
+        "without AWS and without Docker.",
+    )
+    subparsers = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    words = {
+        name: subparsers.add_parser(name, help=function.__doc__, description=function.__doc__)
+        for name, function in COMMANDS.items()
+    }
+    for name in HIDDEN:
+        subparsers.add_parser(name)
+    words["build"].add_argument(
+        "commit", nargs="?", help="a commit, branch or tag of the fork; default: main"
+    )
+    words["check"].add_argument("file", nargs="?", help="default: the one that template.yml names")
+    words["check"].add_argument(
+        "--json", action="store_true", help="the answer as JSON, for programs"
+    )
+    words["benchmark"].add_argument(
+        "--runs", type=int, default=5, help="runs of each kind (default: 5)"
+    )
+    words["benchmark"].add_argument(
+        "--quick", action="store_true", help="leave out 100 and 1,000 builds"
+    )
+    words["benchmark"].add_argument(
+        "--json", action="store_true", help="all single measurements, for programs"
+    )
+    words["test"].usage = "python3 -m sandbox test [options and names for pytest]"
+    return made
+
+
+def parsed(words: list[str]) -> argparse.Namespace:
+    """Return the arguments of a command line; raises Mistake for a command that there is not."""
+    if not words[0].startswith("-") and words[0] not in {*COMMANDS, *HIDDEN}:
+        near = difflib.get_close_matches(words[0], list(COMMANDS), 1)
+        raise Mistake(
+            f"there is no command {words[0]!r}",
+            f"type `python3 -m sandbox {near[0] if near else '--help'}`",
+        )
+    arguments, rest = parser().parse_known_args(words)
+    if rest and arguments.command != "test":
+        parser().error(f"unknown: {shlex.join(rest)}")
+    arguments.pytest = rest
+    return arguments
+
+
+def make_ready(command: str) -> bool:
+    """See to it that the command can run; return whether there is anything for it to do.
+
+    Raises Mistake if it cannot. May start this program again, in the sandbox's environment.
+    """
+    if command not in HIDDEN:
+        network.refuse_foreign_endpoints(os.environ)
+    if command in FIRST:
+        bootstrap.check_clone()
+    if bootstrap.is_ready() or command == "prepare":  # which starts before it is ready
+        return True
+    if command == "down" and not paths.ACCOUNT.exists():
+        shutil.rmtree(paths.FOLDER, ignore_errors=True)  # the environment: nothing runs in it
+        say("There is no sandbox here")
+        return False
+    if command not in FIRST and not paths.ACCOUNT.exists():
+        raise Mistake("there is no sandbox here yet", "type `python3 -m sandbox up`")
+    from sandbox.builds import packages
+
+    bootstrap.enter(functools.partial(packages.set_up, prepare=command == "up"))
+    return True
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return 0, 1 if the build failed, 2 for a mistake, 130 when interrupted."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    if not words:
+        parser().print_help(sys.stderr)
+        return 2
+    try:
+        arguments = parsed(words)
+        if not make_ready(arguments.command):
+            return 0
+        return {**COMMANDS, **HIDDEN}[arguments.command](arguments)
+    except Mistake as mistake:
+        print(f"error: {mistake}\nhint: {mistake.hint}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # as in `status | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except OSError as error:
+        hint = "mend it (is the disk full?), then type `python3 -m sandbox up`"
+        print(f"error: {error}\nhint: {hint}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        hint = "a build that has started goes on; `python3 -m sandbox status` shows it"
+        print(f"error: interrupted\nhint: {hint}", file=sys.stderr)
+        return 130

@@ -1,0 +1,137 @@
+"""One build, from its source to its last phase."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sandbox.codebuild import source
+from sandbox.codebuild.buildspec import SHELLS, Buildspec
+from sandbox.codebuild.log import Log
+from sandbox.codebuild.phases import Outcome, complete, run_phases
+from sandbox.codebuild.project import Project, Request
+from sandbox.codebuild.reader import read
+from sandbox.codebuild.shell import Shell
+from sandbox.codebuild.variables import Secret, chosen_variables, exportable, own_variables
+from sandbox.codebuild.yaml_nodes import BuildspecError
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a build is given by the machine that it runs on.
+
+    `folder` stands for /codebuild. `check_out` puts the commit into an empty folder; `environment`
+    adds the machine's variables (PATH, HOME, credentials) to those that the build has chosen.
+    """
+
+    folder: Path
+    check_out: Callable[[Path], None]
+    environment: Callable[[Mapping[str, str]], dict[str, str]]
+    secret: Secret
+
+
+def run(request: Request, project: Project, machine: Machine, log: Log) -> Outcome:
+    """Run a build and return its outcome.
+
+    Raises what the machine raises, and shell.Stopped when a signal's handler does.
+    """
+    owner = re.sub(r"\.git$", "", project.source_url).removeprefix("https://")
+    random_name = f"src{random.randrange(10**9)}"
+    src = machine.folder / "codebuild" / "output" / random_name / "src" / Path(*owner.split("/"))
+    for folder in (src, machine.folder / "home", machine.folder / "tmp"):
+        folder.mkdir(parents=True)
+    # pytest looks for a configuration upwards and would find that of the student's own folder.
+    (machine.folder / "pytest.ini").write_text("[pytest]\n")
+    try:
+        spec, variables = download_source(request, project, machine, src, log)
+    except BuildspecError as error:
+        with contextlib.suppress(OSError):
+            complete(log, "DOWNLOAD_SOURCE", error.code, error.message)
+        place = f"buildspec{error.place}: " if error.line else ""
+        return Outcome("FAILED", "DOWNLOAD_SOURCE", place + error.message, error.hint)
+    deadline = time.monotonic() + 60 * project.timeout_minutes
+    shell = Shell(
+        SHELLS.get(spec.shell, "sh"),
+        machine.folder / "tmp",
+        src,
+        variables,
+        log.output,
+        deadline,
+        spec.version == "0.2",
+    )
+    try:
+        outcome = run_phases(spec, shell, log)
+        if outcome.status == "FAILED":
+            for line, text in spec.warnings:
+                log.note(f"buildspec, line {line}: {text}")  # once more: one of them may be why
+            outcome = replace(
+                outcome, hint='mend it, `git commit -am "…"`, then `git push sandbox`'
+            )
+        exported = shell.get(exportable(spec, project))
+        for name, value in exported.items():
+            log.note(f"exported variable {name}={value}")
+        return replace(outcome, exported=exported)
+    finally:
+        shell.close()
+
+
+def download_source(
+    request: Request, project: Project, machine: Machine, src: Path, log: Log
+) -> tuple[Buildspec, dict[str, str]]:
+    """Run the phase DOWNLOAD_SOURCE; return the buildspec and the build's variables.
+
+    Raises BuildspecError if CodeBuild or this machine refuses the buildspec.
+    """
+    place = src / project.buildspec
+    if source.is_inline(project.buildspec):
+        place = Path("/codebuild/readonly/buildspec.yml")
+    log.line("Running on CodeBuild On-demand")
+    log.line("Waiting for agent ping")
+    log.line("Waiting for DOWNLOAD_SOURCE")
+    log.line("Phase is DOWNLOAD_SOURCE")
+    log.line(f"CODEBUILD_SRC_DIR={src}")
+    log.line(f"YAML location is {place}")
+    machine.check_out(src)
+    spec = read(source.find_buildspec(src, project.buildspec))
+    tell_unknown_keys(spec, log)
+    if spec.shell:
+        log.line(f"Selecting shell {spec.shell} as specified in buildspec.")
+    for line, text in spec.warnings:
+        log.note(f"{place.name}, line {line}: {text}")
+    present = [phase for phase in spec.phases.values() if phase.present]
+    for phase in present:
+        if not phase.commands:
+            log.line(f"No commands found for phase name: {phase.name.lower()}")
+    log.line("Processing environment variables")
+    variables = machine.environment(chosen_variables(spec, project, machine.secret, log))
+    variables |= own_variables(request, project, src)
+    for text, here in source.runtimes(spec, variables, variables["PATH"]):
+        log.line(text)
+        if here:
+            log.note(here)
+    log.line(f"Moving to directory {src}")
+    if not spec.has_cache:
+        log.line("Cache is not defined in the buildspec")
+        log.line("Skip cache due to: no paths specified to be cached")
+    log.line("Registering with agent")
+    log.line(f"Phases found in YAML: {len(present)}")
+    for phase in present:
+        log.line(f" {phase.name}: {len(phase.commands)} commands")
+    complete(log, "DOWNLOAD_SOURCE")
+    return spec, variables
+
+
+def tell_unknown_keys(spec: Buildspec, log: Log) -> None:
+    """Write CodeBuild's own line on keys that it does not know."""
+    if not spec.unknown:
+        return
+    text = "Found possible syntax errors in buildspec: "
+    for section in dict.fromkeys(section for section, _ in spec.unknown):
+        text += f"\nIn the section {section}\n    The following keys cannot be identified:"
+        text += "".join(f"\n        {key}" for other, key in spec.unknown if other == section)
+    log.line(text)

@@ -1,0 +1,315 @@
+"""The commands: each reads as a sentence of account, fork, buildspec and build."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from sandbox import Mistake
+from sandbox.laptop import bootstrap, paths, processes
+from sandbox.laptop.files import lock
+from sandbox.laptop.processes import git
+from sandbox.laptop.terminal import say
+
+if TYPE_CHECKING:
+    from sandbox.builds.records import Build
+
+# What talks to the account takes a quarter of a second to load, hence the imports in functions.
+
+
+def up(_: argparse.Namespace) -> int:
+    """start the account, deploy template.yml, make the fork, build the commit at HEAD"""
+    from sandbox.account import emulator, releases, stack
+    from sandbox.builds import queue, records, worker
+    from sandbox.fork import repository
+
+    with lock("up"), contextlib.ExitStack() as held:
+        restart = not emulator.answers()
+        if restart:
+            worker.stop()  # the account that it built for is gone
+        idle = held.enter_context(lock("worker", wait=restart))
+        emulator.bring_up()
+        say("Deploying template.yml")
+        first = not records.numbers()
+        # A build that runs moves the alias itself; before any there is nothing to keep.
+        keep = idle and not first
+        before = releases.live_version() if keep else None
+        stack.deploy()
+        if keep:
+            releases.keep_live(before)
+            releases.restore(records.green_versions())
+        queue.start_worker()  # what it loads takes as long as what comes now
+        repository.make()
+        if git("status", "--porcelain").stdout.strip():
+            say("You have changes that are not committed: no push and no build contains them")
+        repository.push_head()
+    for path in records.unreadable():
+        say(f"{path.relative_to(paths.ROOT)} cannot be read and is passed over")
+    for build in records.unfinished()[-1:]:  # the end of a queue that lost its worker
+        show(build, sys.stderr)
+    status = build_main()
+    print(stack.url())
+    print(f'Try it: curl "{stack.url()}?user=CI%20CD%20Developer"')
+    return 0 if status == "SUCCEEDED" else 1
+
+
+def build_main() -> str:
+    """Build the fork's main unless it has been built, and return how that went."""
+    from sandbox.builds import queue, records
+    from sandbox.codebuild.project import NO_COMMIT
+    from sandbox.fork import repository
+    from sandbox.fork.webhook import Push
+
+    head = git("rev-parse", "HEAD").stdout.strip()
+    main = repository.commit_of("refs/heads/main")
+    if not main:
+        raise Mistake("the fork has no branch main", "type `git push sandbox HEAD:main`")
+    newest = next((item for item in records.newest_first() if item.commit == main), None)
+    if newest and newest.status in ("SUCCEEDED", "FAILED", "TIMED_OUT"):
+        built = f"build {newest.number} has built ({newest.status})"
+        say(f"The fork's main is at {main[:7]}, which {built}")
+        if head != main:
+            say(f"Your HEAD is at {head[:7]}: `git push sandbox` pushes it")
+        return newest.status
+    if not newest or newest.has_ended:
+        push = Push(NO_COMMIT, main, "refs/heads/main")
+        newest = queue.submit(main, "main", "root", push)
+    return show(newest, sys.stderr).status
+
+
+def show(build: Build, out: TextIO) -> Build:
+    """Show a build until it has ended, say how it went, and return its last record."""
+    from sandbox.builds import follow
+
+    ended = follow.follow(build, out)
+    for line in follow.verdict(ended):
+        say(line)
+    return ended
+
+
+def receive(_: argparse.Namespace) -> int:
+    """build what a push has brought; only the fork's hook calls this"""
+    # The push has landed, so its build is asked for, also if the student ends `git push` now. A
+    # handler that does nothing is not handed on to the build; to ignore the signal would be.
+    for name in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(name, lambda *_: None)
+    submitted: list[Build] = []
+    try:
+        from sandbox.builds import queue
+
+        queue.start_worker()  # before anything else is loaded: it is what a push waits for
+        submit_pushes(submitted)
+        for build in submitted:
+            show(build, sys.stderr)
+    except Exception as error:  # whatever it is, git has the push already
+        say(f"error: {error}")
+        say(f"hint: {getattr(error, 'hint', 'type `python3 -m sandbox up`')}")
+        if not submitted:
+            say("the push has landed and NOTHING WAS BUILT")
+    os._exit(0)  # all is said, and to take an interpreter down takes a tenth of a second
+
+
+def submit_pushes(submitted: list[Build]) -> None:
+    """Submit a build for each ref on stdin that the webhook lets through, and say what becomes."""
+    from sandbox.account import stack
+    from sandbox.builds import queue
+    from sandbox.fork import repository, webhook
+
+    told = []
+    groups = stack.filter_groups()
+    for push in webhook.pushes(sys.stdin.buffer):
+        commit = repository.commit_of(push.after)
+        refusal = webhook.refusal(push, groups)
+        if refusal or not commit:
+            reason = refusal.reason if refusal else "it is no commit"
+            told.append(f"{push.shown} is not built: {reason}")
+            if refusal and "HEAD_REF" in refusal.kinds and push.ref.startswith("refs/heads/"):
+                branch = push.shown.replace("refs/heads/", "", 1)
+                merge = f"git checkout main && git merge {branch} && git push sandbox"
+                told.append(f"hint: type `{merge}`")
+            continue
+        build = queue.submit(commit, commit, "GitHub-Hookshot/sandbox", push)
+        late = f"; a later push has it at {build.commit[:7]}, which is built"
+        subject = repository.subject(push.after)
+        told.append(
+            f"{push.shown} is now {push.after[:7]}: {subject}"
+            + (late if build.commit != commit else "")
+        )
+        submitted.append(build)
+    for text in told:
+        say(text)
+
+
+def build(arguments: argparse.Namespace) -> int:
+    """start a build of the fork's main, or of a commit in the fork, without a push"""
+    from sandbox.builds import queue
+
+    queue.start_worker()
+    from sandbox.account import stack
+    from sandbox.fork import repository
+
+    wanted = arguments.commit or stack.project().source_version
+    commit = repository.commit_of(wanted)
+    if not commit:
+        raise Mistake(f"the fork has no commit {wanted!r}", "push it first: `git push sandbox`")
+    ended = show(queue.submit(commit, wanted, "root"), sys.stdout)
+    return 0 if ended.status == "SUCCEEDED" else 1
+
+
+def url(_: argparse.Namespace) -> int:
+    """print the endpoint's URL and nothing else"""
+    from sandbox.account import stack
+
+    print(stack.url())
+    return 0
+
+
+def env(_: argparse.Namespace) -> int:
+    """print exports that make the aws command talk to this account, for eval"""
+    from sandbox.account.clients import aws_environment
+    from sandbox.laptop.network import LOOPBACK_NAMES
+
+    variables = aws_environment()
+    foreign = [name for name in os.environ if name.startswith("AWS_") and name not in variables]
+    for name in sorted(foreign):
+        print(f"unset {name}")
+    for name in ("NO_PROXY", "no_proxy"):  # a proxy would carry the calls off this machine
+        variables[name] = ",".join(filter(None, [LOOPBACK_NAMES, os.environ.get(name)]))
+    for name, value in variables.items():
+        print(f"export {name}={shlex.quote(value)}")
+    print(f'export PATH={shlex.quote(str(paths.IMAGE / "bin"))}:"$PATH"')
+    return 0
+
+
+def status(_: argparse.Namespace) -> int:
+    """show what runs, what is live, and the last builds; exit 1 if the last build failed"""
+    from sandbox.account import emulator, releases, stack
+    from sandbox.builds import records
+    from sandbox.fork import repository
+
+    state = emulator.running()
+    if state:
+        live = releases.live()
+        named = live.commit or "no description"
+        if repository.commit_of(live.commit):
+            named = f"commit {live.commit[:7]}: {repository.subject(live.commit)}"
+        print(f"account   running on 127.0.0.1:{state['port']} (pid {state['pid']})")
+        print(f"live      version {live.version} ({named})")
+        print(f"endpoint  {stack.url()}")
+    else:
+        print("account   not running: type `python3 -m sandbox up`")
+    builds = [item for _, item in zip(range(10), records.newest_first(), strict=False)]
+    for item in builds:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(item.submitted))
+        where = f" in {item.phase}" if item.phase and item.status != "SUCCEEDED" else ""
+        log = item.log.relative_to(paths.ROOT)
+        print(f"build {item.number:<4}{item.status}{where}  {item.commit[:7]}  {when}  {log}")
+    for path in records.unreadable():
+        print(f"{path.relative_to(paths.ROOT)} cannot be read and is passed over")
+    last = next((item for item in builds if item.has_ended), None)
+    return 1 if last and last.status != "SUCCEEDED" else 0
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """read a buildspec without running it; exit 2 if CodeBuild or this laptop would refuse it"""
+    from sandbox.account import template
+    from sandbox.codebuild import source
+    from sandbox.codebuild.check import check as answer_of
+    from sandbox.codebuild.yaml_nodes import BuildspecError
+
+    name = arguments.file or template.buildspec_of_project()
+    shown = "BuildSpec in template.yml" if source.is_inline(name) else os.path.basename(name)
+    try:
+        if arguments.file:
+            content = Path(name).read_bytes()
+        else:
+            content = source.find_buildspec(paths.ROOT, name)
+        answer = answer_of(content, os.environ)
+    except BuildspecError as error:
+        if not arguments.json:
+            raise Mistake(f"{shown}{error.place}: {error.message}", error.hint) from None
+        found = {"line": error.line, "column": error.column, "hint": error.hint}
+        print(json.dumps({"valid": False, "error": error.message} | found))
+        return 2
+    except OSError as error:
+        raise Mistake(
+            f"{name} cannot be read: {error.strerror}", "type `ls` to see which files there are"
+        ) from None
+    print(json.dumps(answer.as_json()) if arguments.json else "\n".join(answer.as_text(shown)))
+    return 0
+
+
+def down(_: argparse.Namespace) -> int:
+    """stop everything and remove .sandbox/ and the remote"""
+    say(f"Stopping, and removing {paths.FOLDER.name}/")
+    from sandbox.account import emulator
+    from sandbox.builds import worker
+    from sandbox.fork import repository
+
+    with lock("up"):
+        worker.stop()
+        processes.end(processes.started("sandbox", "prepare"))
+        emulator.stop()
+        repository.remove_remote()
+        shutil.rmtree(paths.FOLDER, ignore_errors=True)
+    if paths.FOLDER.exists():
+        remove = f"rm -rf {shlex.quote(str(paths.FOLDER))}"
+        raise Mistake(f"{paths.FOLDER} could not be removed", f"type `{remove}`")
+    say("Stopped. Nothing of the sandbox is left but your commits")
+    return 0
+
+
+def test(arguments: argparse.Namespace) -> int:
+    """run all tests: the student's and the sandbox's own"""
+    os.chdir(paths.ROOT)
+    files = [word.split("::")[0] for word in arguments.pytest if not word.startswith("-")]
+    named = list(filter(os.path.exists, files))
+    for file in files:
+        if file.endswith(".py") and file not in named:  # pytest would run nothing and not say why
+            raise Mistake(
+                f"there is no file {file!r}, expected one like test_hello_world.py",
+                "type `git ls-files '*test_*.py'` to see which there are",
+            )
+    bootstrap.add_test_packages()
+    # Pushes mostly wait, for the disk and for each other: three at a time, each file with its own
+    # sandbox.
+    at_once = ["test_hello_world.py", "sandbox", "-n", "3", "--dist", "loadfile"]
+    command = [str(paths.PYTHON), "-m", "pytest", "-p", "no:cacheprovider"]
+    os.execv(paths.PYTHON, [*command, *([] if named else at_once), *arguments.pytest])
+
+
+def benchmark(arguments: argparse.Namespace) -> int:
+    """measure a push against the bare commands, on a fresh clone; takes minutes"""
+    from sandbox.dev import benchmark as measured
+
+    bootstrap.add_test_packages()
+    found = measured.measure(arguments.runs, (10,) if arguments.quick else (10, 100, 1000))
+    print(json.dumps(found, indent=1) if arguments.json else measured.report(found))
+    return 0
+
+
+def work(_: argparse.Namespace) -> int:
+    """run what is queued; only a build that was submitted calls this"""
+    from sandbox.builds import worker
+
+    worker.work()
+    return 0
+
+
+def prepare(_: argparse.Namespace) -> int:
+    """get the first build's packages ready; only `up` calls this"""
+    from sandbox.builds import packages
+
+    with lock("spare", wait=False) as free:
+        if free:
+            packages.prepare(paths.IMAGE, lock("setup"))
+    return 0

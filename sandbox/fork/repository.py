@@ -1,0 +1,127 @@
+"""The bare repository below .sandbox/, its hook, and the remote that leads to it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from sandbox import Mistake
+from sandbox.laptop.files import write
+from sandbox.laptop.paths import FOLDER, FORK
+from sandbox.laptop.processes import clean_environment, outside_git, run
+from sandbox.laptop.processes import git as clone_git
+from sandbox.laptop.terminal import one_line
+
+REMOTE = "sandbox"
+HOOK = """#!/bin/sh
+# A push has landed: hand its refs to the sandbox, which builds them and shows the build.
+cd ../.. || exit 1
+exec .sandbox/venv/bin/python -u -m sandbox receive
+"""
+SETTINGS = {
+    "core.hooksPath": "hooks",  # the student's own configuration may name another folder
+    "receive.denyDeleteCurrent": "ignore",  # as on GitHub once main is not the default branch
+    "uploadpack.allowAnySHA1InWant": "true",  # a build fetches its very commit
+    "receive.autogc": "false",  # a push need not wait for what the next line forbids
+    "gc.auto": "0",  # keeps commits that a forced push has left behind, for Start build
+}
+
+
+def git(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run git in the fork, without the student's git configuration."""
+    env = clean_environment(FOLDER) | {"GIT_CONFIG_GLOBAL": os.devnull}
+    return run("git", f"--git-dir={FORK}", *arguments, env=env, cwd=FOLDER, check=check)
+
+
+def make() -> None:
+    """Make the fork, its hook and the remote, or mend what is missing of them.
+
+    Raises Mistake if the clone has another remote of that name.
+    """
+    if git("rev-parse", "--is-bare-repository", check=False).stdout.strip() != "true":
+        env = clean_environment(FOLDER)
+        run("git", "init", "-q", "--bare", "--template=", FORK, env=env)
+        git("symbolic-ref", "HEAD", "refs/heads/main")
+    for key, value in SETTINGS.items():
+        git("config", key, value)
+    (FORK / "hooks").mkdir(exist_ok=True)
+    write(FORK / "hooks" / "post-receive", HOOK)
+    (FORK / "hooks" / "post-receive").chmod(0o755)
+    before = remote_url()
+    if before and not is_ours(before):
+        raise Mistake(
+            f"this clone has a remote named {REMOTE} already, for {before}",
+            f"type `git remote rename {REMOTE} other`, then `python3 -m sandbox up`",
+        )
+    clone_git("config", f"remote.{REMOTE}.url", FORK)
+    clone_git("config", f"remote.{REMOTE}.fetch", f"+refs/heads/*:refs/remotes/{REMOTE}/*")
+    # The branch at hand, whatever push.default says.
+    clone_git("config", f"remote.{REMOTE}.push", "HEAD")
+
+
+def remote_url() -> str:
+    """Return where the clone's remote leads, or nothing."""
+    return clone_git("config", "--get", f"remote.{REMOTE}.url", check=False).stdout.rstrip("\n")
+
+
+def is_ours(url: str) -> bool:
+    """Tell whether a remote leads to a fork that a sandbox has made."""
+    return url.endswith(f"/{FOLDER.name}/{FORK.name}")
+
+
+def remove_remote() -> None:
+    """Remove the remote from the student's clone if it is ours."""
+    if is_ours(remote_url()):
+        clone_git("remote", "remove", REMOTE, check=False)
+
+
+def commit_of(name: str) -> str | None:
+    """Return the commit that a name means in the fork, or None."""
+    wanted = f"{name}^{{commit}}"
+    found = git("rev-parse", "--verify", "-q", "--end-of-options", wanted, check=False)
+    return found.stdout.strip() or None
+
+
+def subject(commit: str) -> str:
+    """Return the first line of a commit's message, with nothing that a terminal would act on."""
+    return one_line(git("log", "-1", "--format=%s", commit, check=False).stdout.strip())[:72]
+
+
+def push_head() -> None:
+    """Push the commit at HEAD to the fork's main, if that is a first push or a fast-forward.
+
+    And only from the student's own main: nobody asked `up` to publish a feature branch or to go
+    back.
+    """
+    head = clone_git("rev-parse", "HEAD").stdout.strip()
+    main = commit_of("refs/heads/main")
+    if main == head:
+        return
+    if main:
+        found = clone_git("symbolic-ref", "-q", "--short", "HEAD", check=False)
+        ahead = clone_git("merge-base", "--is-ancestor", main, head, check=False)
+        if found.stdout.strip() not in ("main", "master") or ahead.returncode:
+            return
+    # Without the hook: the caller starts the build and shows it.
+    run(
+        *("git", "-c", "core.hooksPath=/dev/null", "push", "-q", "--no-verify"),
+        *("--receive-pack", "git -c core.hooksPath=/dev/null receive-pack"),
+        *(FORK, "HEAD:refs/heads/main"),
+        env=outside_git(),
+    )
+
+
+def check_out(commit: str, folder: Path, origin: str) -> None:
+    """Check a commit out as CodeBuild does with a GitCloneDepth of 1: without its history.
+
+    Raises Mistake with what git says if it fails.
+    """
+    env = clean_environment(folder.parent) | {"GIT_CONFIG_GLOBAL": os.devnull}
+    for arguments in (
+        ["init", "-q", "--template="],
+        ["fetch", "-q", "--depth=1", FORK.as_uri(), commit],
+        ["-c", "advice.detachedHead=false", "checkout", "-q", commit],
+        ["remote", "add", "origin", origin or FORK.as_uri()],
+    ):
+        run("git", *arguments, env=env, cwd=folder)

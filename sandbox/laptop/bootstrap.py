@@ -1,0 +1,163 @@
+"""The first step of every command: the sandbox's own Python environment below .sandbox/."""
+
+# Standard library only: there is no environment yet when this runs.
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from sandbox import Mistake
+from sandbox.laptop.files import lock, write
+from sandbox.laptop.paths import (
+    CACHE,
+    FOLDER,
+    IMAGE,
+    PYTHON,
+    REQUIREMENTS,
+    ROOT,
+    TEST_REQUIREMENTS,
+    VENV,
+)
+from sandbox.laptop.processes import git, run
+from sandbox.laptop.terminal import say
+
+READY = VENV / "ready"
+# Starts what can go on while the packages are installed, and returns what ends it if that fails.
+Meanwhile = Callable[[], Callable[[], object]]
+
+
+def check_clone() -> None:
+    """Raise Mistake unless git is here and this folder is a clone with a commit."""
+    if not shutil.which("git"):
+        raise Mistake(
+            "git was not found on this machine",
+            "install it (`sudo apt install git`, or `xcode-select --install` on macOS) "
+            "and try again",
+        )
+    top = git("rev-parse", "--show-toplevel", check=False)
+    if top.returncode or Path(top.stdout.rstrip("\n")).resolve() != ROOT:
+        raise Mistake(
+            f"{ROOT} is not a git clone, so there is nothing to push",
+            "type `git clone URL` with your fork's URL, or `git init -b main` here, and try again",
+        )
+    if git("rev-parse", "--verify", "-q", "HEAD", check=False).returncode:
+        raise Mistake(
+            "this clone has no commit yet, so there is nothing to push",
+            "type `git add -A && git commit -m Start`",
+        )
+
+
+def fingerprint(requirements: Path) -> str:
+    """Return what the environment depends on; another value means that it is made anew."""
+    return hashlib.sha256(requirements.read_bytes() + b"\0" + os.fsencode(VENV)).hexdigest()
+
+
+def is_ready() -> bool:
+    """Tell whether this very process runs in the sandbox's environment."""
+    return Path(sys.prefix).resolve() == VENV and READY.exists()
+
+
+def enter(meanwhile: Meanwhile) -> None:
+    """Make the sandbox's environment if it is missing or outdated, and start again in it."""
+    base = Path(getattr(sys, "_base_executable", sys.executable))
+    FOLDER.mkdir(mode=0o700, exist_ok=True)
+    FOLDER.chmod(0o700)
+    with lock("setup"):
+        current = fingerprint(REQUIREMENTS)
+        # Python is missing once the one below it is gone.
+        if not (PYTHON.exists() and READY.exists()) or READY.read_text() != current:
+            make_environment(base, meanwhile)
+            write(READY, current)
+    os.execv(PYTHON, [str(PYTHON), "-m", "sandbox", *sys.argv[1:]])
+
+
+def make_environment(python: Path, meanwhile: Meanwhile) -> None:
+    """Install sandbox/requirements.txt into a new environment under .sandbox/."""
+    if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
+        version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        raise Mistake(
+            "this Python has no venv module",
+            f"type `sudo apt install python{version}-venv` (or install Python from python.org)",
+        )
+    say(f"Making the sandbox's Python environment in {FOLDER.name}/ (only the first time)")
+    for outdated in (VENV, IMAGE):  # both hold the path of this folder, which may have been moved
+        shutil.rmtree(outdated, ignore_errors=True)
+    # The Python at hand mostly has a pip that can install for another; making a second is slow.
+    lent: list[str | Path] = []
+    if lends_pip():
+        lent = [sys.executable, "-m", "pip", "--python", PYTHON]
+    pip = lent or [PYTHON, "-m", "pip"]
+    with contextlib.ExitStack() as undo:
+        undo.callback(shutil.rmtree, VENV, ignore_errors=True)
+        step(python, "-m", "venv", *(["--without-pip"] if lent else []), VENV)
+        say("Installing uv")
+        step(*pip, "install", "-q", "--disable-pip-version-check", pin_of("uv"))
+        tools = IMAGE / "bin"
+        tools.mkdir(parents=True, exist_ok=True)
+        # CodeBuild's images have the AWS CLI but no pytest: a build finds this folder, not VENV.
+        (tools / "aws").write_text(
+            f'#!/bin/sh\nexec {shlex.quote(str(PYTHON))} -m awscli "$@"\n', encoding="utf-8"
+        )
+        (tools / "aws").chmod(0o755)
+        undo.callback(meanwhile())
+        say("Installing sandbox/requirements.txt: MiniStack, the AWS CLI and what they need")
+        install(REQUIREMENTS)
+        undo.pop_all()
+
+
+def add_test_packages() -> None:
+    """Install what only the tests need, unless it is there already."""
+    mark = VENV / "ready-for-tests"
+    with lock("setup"):
+        current = fingerprint(TEST_REQUIREMENTS)
+        if mark.exists() and mark.read_text() == current:
+            return
+        say("Installing sandbox/requirements-test.txt: what only the tests need")
+        install(TEST_REQUIREMENTS)
+        write(mark, current)
+
+
+def install(requirements: Path) -> None:
+    """Install a file of pins into the sandbox's environment."""
+    step(VENV / "bin" / "uv", "pip", "install", "-q", "-p", PYTHON, "-r", requirements)
+
+
+def step(*command: str | Path) -> str:
+    """Run one step of the set-up; raises Mistake with what it says if it fails."""
+    caches = {"UV_CACHE_DIR": str(CACHE / "uv"), "PIP_CACHE_DIR": str(CACHE / "pip")}
+    done = run(*command, env=caches | os.environ, check=False)
+    if done.returncode:
+        raise Mistake(
+            "the sandbox's environment could not be made:\n" + done.stderr.strip()[-800:],
+            "check the network (the first run downloads packages), "
+            "then type `python3 -m sandbox up`",
+        )
+    return done.stdout.strip()
+
+
+def uv_cache() -> str:
+    """Return the folder of uv's cache: below .sandbox/, unless the student's settings say else."""
+    return step(VENV / "bin" / "uv", "cache", "dir")
+
+
+def pin_of(name: str) -> str:
+    """Return the line of sandbox/requirements.txt that pins a package."""
+    lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
+    return next(line for line in lines if line.split("==")[0] == name)
+
+
+def lends_pip() -> bool:
+    """Tell whether this Python's pip can install for another one, as pip 22.3 and newer can."""
+    import importlib.metadata  # 30 ms, once
+
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError, ValueError):
+        version = importlib.metadata.version("pip").split(".")[:2]
+        return [int(part) for part in version] >= [22, 3]
+    return False

@@ -1,0 +1,64 @@
+"""The loopback, on which everything here listens, and what may leave it."""
+
+from __future__ import annotations
+
+import socket
+import urllib.request
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from sandbox import Mistake
+
+# What a program needs to reach a package registry from this network. Nothing else of the
+# student's environment is passed on, and no value that could hold a password.
+REGISTRY_VARIABLES = (
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "PIP_CERT",
+    "PIP_INDEX_URL",
+    "UV_INDEX_URL",
+    "UV_DEFAULT_INDEX",
+    "http_proxy",
+    "https_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+)
+LOOPBACK_NAMES = "127.0.0.1,localhost"
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy for the loopback
+
+
+def refuse_foreign_endpoints(env: Mapping[str, str]) -> None:
+    """Raise Mistake if a variable would send AWS calls beyond the loopback."""
+    for name, value in env.items():
+        if name.startswith("AWS_ENDPOINT_URL") and value and not is_loopback(value):
+            raise Mistake(
+                f"{name} is {value!r}; the sandbox talks to an address on this machine only",
+                f"type `unset {name}` and try again",
+            )
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL names this machine's loopback."""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return False
+    octets = host.split(".")
+    is_127 = octets[0] == "127" and len(octets) == 4 and all(part.isdigit() for part in octets)
+    return host in ("localhost", "::1") or is_127
+
+
+def free_port(wanted: int) -> int:
+    """Return the wanted port if nothing listens there, else one that the system gives."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                return int(probe.getsockname()[1])
+            except OSError:
+                continue
+    raise Mistake(
+        "no free port on 127.0.0.1", "close some programs and type `python3 -m sandbox up`"
+    )

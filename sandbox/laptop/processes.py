@@ -1,0 +1,129 @@
+"""Programs: the one place that starts them, and what they find in their environment."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sandbox import Mistake
+from sandbox.laptop.network import LOOPBACK_NAMES, REGISTRY_VARIABLES
+from sandbox.laptop.paths import PYTHON, ROOT
+
+if TYPE_CHECKING:
+    import psutil
+
+SYSTEM_PATH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+
+
+def clean_environment(home: Path, *path: Path) -> dict[str, str]:
+    """Return an environment that holds nothing of the student's but the way to the network."""
+    passed = {
+        name: os.environ[name]
+        for name in REGISTRY_VARIABLES
+        if name in os.environ and "@" not in os.environ[name]
+    }
+    git = shutil.which("git")
+    folders = [*map(str, path), *SYSTEM_PATH]
+    if git and os.path.dirname(git) not in folders:
+        folders.append(os.path.dirname(git))
+    return passed | {
+        "PATH": os.pathsep.join(folders),
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "NO_PROXY": LOOPBACK_NAMES,
+        "no_proxy": LOOPBACK_NAMES,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+
+
+def outside_git() -> dict[str, str]:
+    """Return the student's environment without the variables that a git hook inherits."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+
+def run(
+    *command: str | Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    check: bool = True,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end and return what it said.
+
+    Raises Mistake with the last two lines of its stderr if it fails and `check` is true.
+    """
+    done = subprocess.run(
+        [str(part) for part in command],
+        env=env,
+        cwd=cwd or ROOT,
+        text=True,
+        errors="replace",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+    )
+    if check and done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise Mistake(
+            f"`{shlex.join(map(str, command[:3]))} …` failed: {'; '.join(lines[-2:])}",
+            "mend what it says, then type `python3 -m sandbox up`",
+        )
+    return done
+
+
+def git(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run git in the student's clone, with the student's own settings."""
+    return run("git", *arguments, env=outside_git(), check=check)
+
+
+def start(*module: str, output: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a Python module that outlives this program, in a session of its own."""
+    with open(output, "ab") as stream:
+        return subprocess.Popen(
+            [str(PYTHON), "-m", *module],
+            env=env,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+        )
+
+
+def started(*module: str) -> list[psutil.Process]:
+    """Return the processes of this clone that `start` has started and that live.
+
+    Their directory tells whose they are: it moves with the clone, and the path of Python may be
+    another than the one that was called, as on macOS.
+    """
+    import psutil
+
+    return [
+        process
+        for process in psutil.process_iter(["cmdline", "cwd"])
+        if (process.info["cmdline"] or [])[1:] == ["-m", *module]
+        and process.info["cwd"] == str(ROOT)
+    ]
+
+
+def end(processes: list[psutil.Process], gently: bool = True) -> None:
+    """End processes and all their children; gently gives them ten seconds to end by themselves."""
+    import psutil
+
+    family = list(processes)
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            family += process.children(recursive=True)
+            if gently:
+                process.terminate()
+    if gently:
+        psutil.wait_procs(processes, timeout=10)
+    for process in family:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(family, timeout=10)

@@ -47,7 +47,8 @@ def up(_: argparse.Namespace) -> int:
         if keep:
             releases.keep_live(before)
             releases.restore(records.green_versions())
-        queue.start_worker()  # what it loads takes as long as what comes now
+        if first:
+            queue.start_worker()  # what it loads takes as long as what comes now
         repository.make()
         if git("status", "--porcelain").stdout.strip():
             say("You have changes that are not committed: no push and no build contains them")
@@ -55,14 +56,15 @@ def up(_: argparse.Namespace) -> int:
     for path in records.unreadable():
         say(f"{path.relative_to(paths.ROOT)} cannot be read and is passed over")
     for build in records.unfinished()[-1:]:  # the end of a queue that lost its worker
+        queue.start_worker()
         show(build, sys.stderr)
-    status = build_main()
+    status = build_main(has_worker=first)
     print(stack.url())
     print(f'Try it: curl "{stack.url()}?user=CI%20CD%20Developer"')
     return 0 if status == "SUCCEEDED" else 1
 
 
-def build_main() -> str:
+def build_main(has_worker: bool) -> str:
     """Build the fork's main unless it has been built, and return how that went."""
     from sandbox.builds import queue, records
     from sandbox.codebuild.project import NO_COMMIT
@@ -81,6 +83,8 @@ def build_main() -> str:
             say(f"Your HEAD is at {head[:7]}: `git push sandbox` pushes it")
         return newest.status
     if not newest or newest.has_ended:
+        if not has_worker:
+            queue.start_worker()
         push = Push(NO_COMMIT, main, "refs/heads/main")
         newest = queue.submit(main, "main", "root", push)
     return show(newest, sys.stderr).status
@@ -107,7 +111,9 @@ def receive(_: argparse.Namespace) -> int:
         from sandbox.builds import queue
 
         queue.start_worker()  # before anything else is loaded: it is what a push waits for
-        submit_pushes(submitted)
+        from sandbox.builds import pushes
+
+        pushes.submit(sys.stdin.buffer, submitted)
         for build in submitted:
             show(build, sys.stderr)
     except Exception as error:  # whatever it is, git has the push already
@@ -116,37 +122,6 @@ def receive(_: argparse.Namespace) -> int:
         if not submitted:
             say("the push has landed and NOTHING WAS BUILT")
     os._exit(0)  # all is said, and to take an interpreter down takes a tenth of a second
-
-
-def submit_pushes(submitted: list[Build]) -> None:
-    """Submit a build for each ref on stdin that the webhook lets through, and say what becomes."""
-    from sandbox.account import stack
-    from sandbox.builds import queue
-    from sandbox.fork import repository, webhook
-
-    told = []
-    groups = stack.filter_groups()
-    for push in webhook.pushes(sys.stdin.buffer):
-        commit = repository.commit_of(push.after)
-        refusal = webhook.refusal(push, groups)
-        if refusal or not commit:
-            reason = refusal.reason if refusal else "it is no commit"
-            told.append(f"{push.shown} is not built: {reason}")
-            if refusal and "HEAD_REF" in refusal.kinds and push.ref.startswith("refs/heads/"):
-                branch = push.shown.replace("refs/heads/", "", 1)
-                merge = f"git checkout main && git merge {branch} && git push sandbox"
-                told.append(f"hint: type `{merge}`")
-            continue
-        build = queue.submit(commit, commit, "GitHub-Hookshot/sandbox", push)
-        late = f"; a later push has it at {build.commit[:7]}, which is built"
-        subject = repository.subject(push.after)
-        told.append(
-            f"{push.shown} is now {push.after[:7]}: {subject}"
-            + (late if build.commit != commit else "")
-        )
-        submitted.append(build)
-    for text in told:
-        say(text)
 
 
 def build(arguments: argparse.Namespace) -> int:

@@ -69,7 +69,8 @@ class Reader(Walk):
                 "give each build of the batch a buildspec with phases: "
                 "a push starts one build, no batch"
                 if "batch" in top
-                else "write `phases:` with install, pre_build, build or post_build below it",
+                else "write `phases:` with at least one of "
+                "install, pre_build, build and post_build",
             )
         phases = self.phases(self.mapping(phases_node, "phases"))
         install = self.mapping(self.mapping(phases_node, "phases").get("install"), "install")
@@ -169,7 +170,7 @@ class Reader(Walk):
             self.look_at(item)
         return tuple(item.value for item in node.value if not is_null(item))
 
-    def look_at(self, item: yaml.Node) -> None:
+    def look_at(self, item: yaml.ScalarNode) -> None:
         """Warn of a command that YAML reads as another one than is written."""
         first, last = item.start_mark, item.end_mark
         if is_null(item):
@@ -215,7 +216,7 @@ class Reader(Walk):
         return OnFailure("RETRY", tries, match[2] or ".*")
 
     def runtimes(self, node: yaml.Node | None) -> dict[str, str]:
-        wanted = self.variables(node)
+        wanted, nodes = self.variables(node), self.mapping(node, "runtime-versions")
         for name, version in wanted.items():
             if name not in RUNTIMES:
                 raise self.fail(
@@ -224,7 +225,7 @@ class Reader(Walk):
                     f"{', '.join(RUNTIMES)}",
                     f"delete the line `{name}: …` below runtime-versions",
                 )
-            value = next(value for key, value in node.value if key.value == name)
+            value = nodes[name]
             if (
                 value.tag == "tag:yaml.org,2002:float"
                 and version.endswith("0")

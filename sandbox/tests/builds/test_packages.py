@@ -8,9 +8,9 @@ import subprocess
 import sys
 
 import pytest
-from sandbox import environment
 
-from conftest import ROOT
+from sandbox.builds import packages
+from sandbox.laptop.paths import IMAGE
 
 FILE = "# tests\npytest==9.2.0  # pinned\n\nawscli==1.46.3\n"
 
@@ -42,23 +42,23 @@ FILE = "# tests\npytest==9.2.0  # pinned\n\nawscli==1.46.3\n"
 def test_requirements_are_packages_by_name_or_nothing(tmp_path, arguments, files, wanted):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    assert environment.requirements(arguments, tmp_path) == wanted
+    assert packages.requirements(arguments, tmp_path) == wanted
 
 
 def test_requirements_that_are_no_text_are_left_to_pip(tmp_path):
     (tmp_path / "requirements.txt").write_bytes(b"\xff\xfe")
-    assert environment.requirements(["-r", "requirements.txt"], tmp_path) is None
+    assert packages.requirements(["-r", "requirements.txt"], tmp_path) is None
 
 
 def test_key_changes_with_the_requirements():
-    assert environment.key_of("a==1") != environment.key_of("a==2")
-    assert environment.key_of("a==1") == environment.key_of("a==1")
+    assert packages.key_of("a==1") != packages.key_of("a==2")
+    assert packages.key_of("a==1") == packages.key_of("a==1")
 
 
 @pytest.mark.parametrize("path", ["plain", "with space", "it's", '$(x)`y`"z"\\'])
 def test_quoted_path_is_one_word(path):
     said = subprocess.run(
-        ["sh", "-c", f"printf %s {environment.quoted(path)}"],
+        ["sh", "-c", f"printf %s {packages.quoted(path)}"],
         capture_output=True,
         text=True,
         timeout=30,
@@ -107,9 +107,11 @@ def test_bad_requirement_fails_with_the_words_of_pip(quick):
 
 def test_build_that_edits_a_package_spoils_nothing(quick):
     """Neither the next build nor uv's cache, from which files may be linked."""
-    show = 'python -c \'import iniconfig, pip; print(getattr(iniconfig, "spoilt", "clean"), pip.__file__)\''
+    code = 'import iniconfig, pip; print(getattr(iniconfig, "spoilt", "clean"), pip.__file__)'
+    show = f"python -c '{code}'"
     spoil = (
-        "file=$(python -c 'import iniconfig; print(iniconfig.__file__)') && touch -r \"$file\" ~/time && "
+        "file=$(python -c 'import iniconfig; print(iniconfig.__file__)') && "
+        'touch -r "$file" ~/time && '
         'echo \'spoilt = 1\' >> "$file" && touch -r ~/time "$file"'
     )
     quick.say("spoils", INSTALL, spoil, show)
@@ -126,7 +128,8 @@ def test_build_that_edits_a_package_spoils_nothing(quick):
 
 def test_untouched_environment_is_used_again_without_what_a_build_has_added(quick):
     where = "python -c 'import iniconfig, os; print(\"inode\", os.stat(iniconfig.__file__).st_ino)'"
-    add = "echo 'import nosuchmodule' > \"$(python -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))')/added.pth\""
+    purelib = "python -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))'"
+    add = f"echo 'import nosuchmodule' > \"$({purelib})/added.pth\""
     quick.say("adds", INSTALL, where, add)
     assert "SUCCEEDED" in quick.push()[-2]
     first = log_of(quick)
@@ -151,14 +154,14 @@ def used(tmp_path):
     ):
         (tmp_path / "used" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "used" / name).write_text(name)
-    found = environment.stamps(tmp_path / "used")
-    packages = {
+    found = packages.stamps(tmp_path / "used")
+    added = {
         name: found.pop(name)
         for name in list(found)
         if "pkg" in name or "single" in name or "tool" in name
     }
     (tmp_path / "stamps.json").write_text(
-        json.dumps({"key": environment.key_of("pkg"), "venv": found, "packages": packages})
+        json.dumps({"key": packages.key_of("pkg"), "venv": found, "packages": added})
     )
     (tmp_path / "wanted").write_text("pkg")
     (tmp_path / "packages").mkdir()
@@ -198,7 +201,7 @@ TOUCHES = {
 @pytest.mark.parametrize("touch", TOUCHES.values(), ids=TOUCHES)
 def test_touched_environment_is_not_put_by(used, touch):
     touch(used / "lib/python3/site-packages")
-    environment.put_by(used.parent, used)
+    packages.put_by(used.parent, used)
     assert not (used.parent / "spare").exists()
 
 
@@ -207,15 +210,15 @@ def test_untouched_environment_is_put_by_in_its_parts(used):
     (used / "lib/python3/site-packages/added/sub").mkdir(parents=True)
     (used / "lib/python3/site-packages/pkg/added.py").write_text("added")
     (used / "bin/pip").write_text("a build's own pip, written anew each time")
-    environment.put_by(used.parent, used)
+    packages.put_by(used.parent, used)
     spare = used.parent / "spare"
-    assert (spare / "key").read_text() == environment.key_of("pkg")
-    assert sorted(environment.stamps(spare / "venv")) == [
+    assert (spare / "key").read_text() == packages.key_of("pkg")
+    assert sorted(packages.stamps(spare / "venv")) == [
         "bin/pip",
         "lib/python3/site-packages/pip/core.py",
         "pyvenv.cfg",
     ]
-    assert sorted(environment.stamps(spare / "full")) == [
+    assert sorted(packages.stamps(spare / "full")) == [
         "bin/pip-tool",
         "bin/tool",
         "lib/python3/site-packages/pkg/code.py",
@@ -242,8 +245,8 @@ def test_push_needs_no_network(quick):
 @pytest.fixture
 def offline(tmp_path, monkeypatch):
     """An empty environment, without a way to the network."""
-    settings = json.loads((ROOT / ".sandbox/image/settings.json").read_text())
-    environment.call(
+    settings = json.loads((IMAGE / "settings.json").read_text())
+    packages.call(
         settings["uv"],
         "venv",
         "-q",
@@ -260,27 +263,25 @@ def offline(tmp_path, monkeypatch):
 
 
 def test_pinned_packages_that_are_in_the_cache_need_no_network(offline):
-    environment.install(*offline, "iniconfig==2.3.1")
-    assert "iniconfig" in [path.name for path in environment.packages_of(offline[1]).iterdir()]
+    packages.install(*offline, "iniconfig==2.3.1")
+    assert "iniconfig" in [path.name for path in packages.packages_of(offline[1]).iterdir()]
 
 
 @pytest.mark.parametrize("wanted", ["iniconfig", "iniconfig==2.*", "iniconfig==2.3.1\npluggy"])
 def test_packages_that_are_not_pinned_are_asked_for(offline, wanted):
     """The cache alone would never know of a newer one."""
     with pytest.raises(OSError, match="uv failed"):
-        environment.install(*offline, wanted)
+        packages.install(*offline, wanted)
 
 
 def test_no_requirements_install_nothing(offline):
-    environment.install(*offline, "")
-    assert [
-        path.name for path in environment.packages_of(offline[1]).iterdir() if path.is_dir()
-    ] == []
+    packages.install(*offline, "")
+    assert [path.name for path in packages.packages_of(offline[1]).iterdir() if path.is_dir()] == []
 
 
 def test_call_says_what_a_program_said(tmp_path):
     with pytest.raises(OSError, match="sh failed: no room"):
-        environment.call("sh", "-c", "echo no room >&2; exit 3")
+        packages.call("sh", "-c", "echo no room >&2; exit 3")
 
 
 @pytest.mark.long

@@ -18,7 +18,8 @@ import subprocess
 import psutil
 import pytest
 
-from conftest import PYTHON, Quick
+from sandbox.dev.student import PYTHON
+from students import Quick
 
 LONG = pytest.mark.long
 SLOW = "for i in $(seq 300); do sleep 0.1; done"  # thirty seconds, if nobody ends it
@@ -333,7 +334,7 @@ def test_lost_state_file_starts_no_second_account(quick):
     (quick.clone / ".sandbox" / "account" / "ministack.json").unlink()
     quick.up()
     assert not psutil.pid_exists(pid)
-    assert sum("sandbox.ministack" in line for line in quick.processes()) == 1
+    assert sum("sandbox.account.ministack" in line for line in quick.processes()) == 1
     assert quick.get()[0] == 200
 
 
@@ -373,13 +374,13 @@ def test_push_without_an_account_lands_and_up_builds_it(quick):
 
 @pytest.mark.parametrize(
     "limit, reason",
-    [(0, "File too large"), (2000, "`git fetch -q …` failed: "), (80_000, "File too large")],
+    [(0, "File too large"), (2000, "`git fetch -q …` failed: "), (2_000_000, "File too large")],
     ids=["record", "checkout", "log"],
 )
 def test_full_disk_ends_the_build_with_a_reason(quick, limit, reason):
     """A write that fails stands for a full disk; this works for root, too."""
     if quick.message() != "long log":
-        quick.say("long log", "head -c 100000 /dev/zero | tr '\\0' x")
+        quick.say("long log", "head -c 3000000 /dev/zero | tr '\\0' x")
         quick.push()
     before, old = quick.live(), quick.message()
     said = quick.sandbox(
@@ -414,11 +415,11 @@ def test_full_disk_while_a_release_is_kept_is_not_green(quick):
 def test_log_that_cannot_be_written_ends_the_build(quick):
     """Run by itself, as a worker would, a build whose log is a folder."""
     script = (
-        "from sandbox import account, build\n"
-        "build.start_worker = lambda *_: None\n"
-        "item = build.submit(build.fork.commit_of('main'), 'main', 'root')\n"
+        "from sandbox.builds import queue, records, worker\n"
+        "from sandbox.fork import repository\n"
+        "item = queue.submit(repository.commit_of('main'), 'main', 'root')\n"
         "item.log.unlink(); item.log.mkdir()\n"
-        "build.work(); print(build.load(item.number).status, build.load(item.number).reason)"
+        "worker.work(); item = records.load(item.number); print(item.status, item.reason)"
     )
     said = python(quick, script).stdout
     assert said.startswith("FAULT the log cannot be written")
@@ -531,16 +532,16 @@ def test_up_while_a_build_releases_does_not_take_the_release_back(quick, tmp_pat
     """`up` looks at the alias before it deploys the template; a build moves it while it does."""
     quick.say("moves meanwhile")
     script = (
-        "from sandbox import account\n"
-        "aws = account.aws\n"
+        "from sandbox.account import stack\n"
+        "aws = stack.aws\n"
         "def slow(*arguments, **options):\n"
         "    done = aws(*arguments, **options)\n"
         f"    open({str(tmp_path / 'deployed')!r}, 'w').close()\n"
         "    import os, time\n"
         f"    while not os.path.exists({str(tmp_path / 'released')!r}): time.sleep(0.02)\n"
         "    return done\n"
-        "account.aws = slow\n"
-        "from sandbox.command import main\n"
+        "stack.aws = slow\n"
+        "from sandbox.cli import main\n"
         "raise SystemExit(main(['up']))\n"
     )
     quick.say(
@@ -571,19 +572,20 @@ def run_build(someone, *changes):
     )
     script = [
         "import dataclasses, functools",
-        "from sandbox import account, build, log, phases",
-        "build.start_worker = lambda *_: None",
+        "from sandbox.account import stack",
+        "from sandbox.builds import queue, worker",
+        "from sandbox.codebuild import log",
         *changes,
-        f"item = build.submit({commit!r}, 'main', 'root')",
-        "build.work()",
+        f"queue.submit({commit!r}, 'main', 'root')",
+        "worker.work()",
     ]
     python(someone, "\n".join(script))
     return someone.builds()[-1]
 
 
 MINUTES = (
-    "known = account.project()",
-    "account.project = lambda: dataclasses.replace(known, timeout_minutes=0.05)",
+    "known = stack.project()",
+    "stack.project = lambda: dataclasses.replace(known, timeout_minutes=0.05)",
 )
 
 
@@ -603,7 +605,7 @@ def test_build_that_hangs_ends_with_its_children(quick, tmp_path):
 @LONG
 def test_build_that_prints_without_end_has_a_bounded_log(quick):
     quick.say("prints", "yes 'a line' ")
-    record = run_build(quick, *MINUTES, "build.Log = functools.partial(log.Log, limit=100_000)")
+    record = run_build(quick, *MINUTES, "worker.Log = functools.partial(log.Log, limit=100_000)")
     assert record["status"] == "TIMED_OUT"
     text = log_of_last(quick)
     assert len(text) < 110_000
@@ -681,7 +683,7 @@ def test_moved_clone_comes_back_and_leaves_nothing_behind(second):
     second.up()
     assert second.message() == word
     assert not before.exists()
-    assert sum("sandbox.ministack" in line for line in second.processes()) == 1
+    assert sum("sandbox.account.ministack" in line for line in second.processes()) == 1
     assert not [
         process
         for process in psutil.process_iter(["cmdline"])

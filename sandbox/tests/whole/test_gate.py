@@ -14,8 +14,9 @@ CHECK = (
     "assert 'zip' in hello_user.__file__; hello_user.hello_user_handler({}, None)\""
 )
 RELEASE = (
-    "VERSION=$(aws lambda update-function-code --function-name hello_user --zip-file fileb://hello_user.zip "
-    "--publish --query Version --output text) && aws lambda update-alias --function-name hello_user "
+    "VERSION=$(aws lambda update-function-code --function-name hello_user "
+    "--zip-file fileb://hello_user.zip --publish --query Version --output text) && "
+    "aws lambda update-alias --function-name hello_user "
     '--name live --function-version "$VERSION" --query FunctionVersion'
 )
 PHASES = ("install", "pre_build", "build", "post_build")
@@ -29,7 +30,10 @@ class Commit:
             "import json\n\n\ndef hello_user_handler(event, context):\n"
             f"    return {{'statusCode': 200, 'body': json.dumps({{'message': {word!r}}})}}\n"
         )
-        self.test = ">>> import hello_user\n>>> hello_user.hello_user_handler({}, None)['statusCode']\n200\n"
+        self.test = (
+            ">>> import hello_user\n"
+            ">>> hello_user.hello_user_handler({}, None)['statusCode']\n200\n"
+        )
         self.phases = {
             "install": ["true"],
             "pre_build": ["python -m doctest test.txt"],

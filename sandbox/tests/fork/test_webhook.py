@@ -4,10 +4,13 @@ import os
 import subprocess
 
 import pytest
-from sandbox import fork
+
+from sandbox.codebuild.project import NO_COMMIT
+from sandbox.fork import repository, webhook
+from sandbox.fork.webhook import Push, refusal
 
 A, B = "a" * 40, "b" * 40
-MAIN = fork.Push(A, B, "refs/heads/main")
+MAIN = Push(A, B, "refs/heads/main")
 EVENT = {"Type": "EVENT", "Pattern": "PUSH"}
 
 
@@ -36,20 +39,20 @@ def head(pattern, **more):
         "no-filter",
     ],
 )
-def test_why_not_lets_a_push_through(groups):
-    assert fork.why_not(MAIN, groups) is None
+def test_refusal_lets_a_push_through(groups):
+    assert refusal(MAIN, groups) is None
 
 
 @pytest.mark.parametrize(
     "push, groups, reason",
     [
         (
-            fork.Push(A, B, "refs/heads/mainline"),
+            Push(A, B, "refs/heads/mainline"),
             [[EVENT, head("^refs/heads/main$")]],
             "filter HEAD_REF ^refs/heads/main$ in",
         ),
         (
-            fork.Push(A, B, "refs/tags/main"),
+            Push(A, B, "refs/tags/main"),
             [[EVENT, head("^refs/heads/main$")]],
             "does not let it through",
         ),
@@ -68,7 +71,7 @@ def test_why_not_lets_a_push_through(groups):
         (MAIN, [[EVENT, head("(")]], "is no regular expression"),
         (MAIN, [[EVENT, head("x")], [EVENT, head("y")]], " and the webhook's filter HEAD_REF y"),
         (MAIN, [], "no webhook"),
-        (fork.Push(A, fork.NOTHING, "refs/heads/main"), [[EVENT]], "it was deleted"),
+        (Push(A, NO_COMMIT, "refs/heads/main"), [[EVENT]], "it was deleted"),
     ],
     ids=[
         "anchored",
@@ -83,8 +86,8 @@ def test_why_not_lets_a_push_through(groups):
         "deleted",
     ],
 )
-def test_why_not_gives_the_reason(push, groups, reason):
-    assert reason in fork.why_not(push, groups)
+def test_refusal_gives_the_reason(push, groups, reason):
+    assert reason in refusal(push, groups).reason
 
 
 @pytest.fixture
@@ -109,9 +112,9 @@ def history(tmp_path, monkeypatch):
         (tmp_path / name).write_text("")
         git("add", "-A")
         git("commit", "-q", "-m", message)
-    monkeypatch.setattr(fork, "FORK", tmp_path / ".git")
-    monkeypatch.setattr(fork, "FOLDER", tmp_path)
-    return fork.Push(git("rev-parse", "HEAD~1"), git("rev-parse", "HEAD"), "refs/heads/main")
+    monkeypatch.setattr(repository, "FORK", tmp_path / ".git")
+    monkeypatch.setattr(repository, "FOLDER", tmp_path)
+    return Push(git("rev-parse", "HEAD~1"), git("rev-parse", "HEAD"), "refs/heads/main")
 
 
 @pytest.mark.parametrize(
@@ -123,31 +126,28 @@ def history(tmp_path, monkeypatch):
         ("FILE_PATH", "^docs/", False),
     ],
 )
-def test_why_not_reads_the_commits(history, kind, pattern, built):
-    assert (fork.why_not(history, [[EVENT, {"Type": kind, "Pattern": pattern}]]) is None) is built
+def test_refusal_reads_the_commits(history, kind, pattern, built):
+    assert (refusal(history, [[EVENT, {"Type": kind, "Pattern": pattern}]]) is None) is built
 
 
-def test_why_not_takes_all_files_of_a_new_branch(history):
-    push = fork.Push(fork.NOTHING, history.after, history.ref)
-    assert (
-        fork.why_not(push, [[EVENT, {"Type": "FILE_PATH", "Pattern": "^docs/read me.txt$"}]])
-        is None
-    )
+def test_refusal_takes_all_files_of_a_new_branch(history):
+    push = Push(NO_COMMIT, history.after, history.ref)
+    assert refusal(push, [[EVENT, {"Type": "FILE_PATH", "Pattern": "^docs/read me.txt$"}]]) is None
 
 
 def test_pushes_reads_names_that_are_no_text():
-    [push] = fork.pushes(
+    [push] = webhook.pushes(
         [
             b"%s %s refs/heads/\xff 'a' \"b\"\n" % (A.encode(), B.encode()),
         ]
     )
-    assert push == fork.Push(A, B, os.fsdecode(b"refs/heads/\xff 'a' \"b\""))
-    assert fork.shown(push.ref).isprintable()
+    assert push == Push(A, B, os.fsdecode(b"refs/heads/\xff 'a' \"b\""))
+    assert push.shown.isprintable()
 
 
 def test_subject_has_nothing_that_a_terminal_acts_on(history):
-    assert fork.subject(history.after) == "Change"
-    assert fork.subject("no-such-commit") == ""
+    assert repository.subject(history.after) == "Change"
+    assert repository.subject("no-such-commit") == ""
 
 
 def test_hook_runs_whatever_the_students_git_says(quick, tmp_path):

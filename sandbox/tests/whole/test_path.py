@@ -9,9 +9,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sandbox import command, laptop
 
-from conftest import PYTHON, ROOT, change_greeting
+from sandbox import cli
+from sandbox.dev.student import PYTHON
+from sandbox.laptop import bootstrap, paths
+from sandbox.laptop.paths import ROOT
+from students import change_greeting
 
 
 def test_up_answers(student):
@@ -96,8 +99,8 @@ def test_push_other_branch_is_not_built(student):
     lines = student.push()
     student.git("checkout", "-q", "main")
     assert lines == [
-        "[sandbox] refs/heads/feature is not built: the webhook's filter HEAD_REF ^refs/heads/main$ "
-        "in template.yml does not let it through",
+        "[sandbox] refs/heads/feature is not built: "
+        "the webhook's filter HEAD_REF ^refs/heads/main$ in template.yml does not let it through",
         "[sandbox] hint: type `git checkout main && git merge feature && git push sandbox`",
     ]
     assert len(student.builds()) == before
@@ -148,8 +151,8 @@ def test_build_of_a_red_commit_exits_1(student):
 def test_build_of_an_unknown_commit_exits_2(student):
     said = student.sandbox("build", "no-such-thing", code=2).stderr
     assert (
-        said
-        == "error: the fork has no commit 'no-such-thing'\nhint: push it first: `git push sandbox`\n"
+        said == "error: the fork has no commit 'no-such-thing'\n"
+        "hint: push it first: `git push sandbox`\n"
     )
 
 
@@ -249,9 +252,9 @@ def test_up_without_a_network_is_told_what_to_do(newcomer, tmp_path):
 
 def test_up_that_cannot_be_set_up_leaves_nothing_running(newcomer):
     """The first build's environment is being made when it fails."""
-    newcomer.edit("sandbox/requirements.txt", "pytest==", "pytest==999.")
+    newcomer.edit("sandbox/requirements.txt", "psutil==", "psutil==999.")
     said = newcomer.sandbox("up", code=2).stderr
-    assert "pytest==999." in said
+    assert "psutil==999." in said
     assert newcomer.processes() == []
     assert not (newcomer.clone / ".sandbox" / "venv").exists()
 
@@ -274,14 +277,13 @@ def test_pip_is_lent_only_if_it_can_install_for_another_python(monkeypatch, vers
         return version
 
     monkeypatch.setattr(importlib.metadata, "version", version_of)
-    assert laptop.lends_pip() is lends
+    assert bootstrap.lends_pip() is lends
 
 
 def test_up_without_venv_is_told_what_to_type(newcomer):
-    code = (
-        "import runpy, sys; sys.modules['ensurepip'] = None; sys.argv[1:] = ['up']; runpy.run_module(\
+    code = "import runpy, sys; sys.modules['ensurepip'] = None; sys.argv[1:] = ['up']; \
+            runpy.run_module(\
             'sandbox', run_name='__main__', alter_sys=True)"
-    )
     said = newcomer.type(PYTHON, "-c", code, code=2).stderr
     assert said.splitlines()[0] == "error: this Python has no venv module"
     assert f"python{sys.version_info[0]}.{sys.version_info[1]}-venv" in said.splitlines()[1]
@@ -291,7 +293,7 @@ def test_an_old_python_is_told_which_to_use(newcomer):
     text = (ROOT / "sandbox" / "__main__.py").read_text().replace("< (3, 10)", "< (99, 0)")
     newcomer.write("sandbox/__main__.py", text)
     said = newcomer.sandbox("up", code=2).stderr
-    found = "%d.%d" % sys.version_info[:2]
+    found = ".".join(map(str, sys.version_info[:2]))
     assert said.splitlines()[0] == f"error: this is Python {found}; the sandbox needs 3.10 or newer"
 
 
@@ -303,16 +305,17 @@ def test_caches_are_in_the_folder_that_down_removes(tmp_path, monkeypatch):
         seen.append(env)
         return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr(laptop, "run", run)
-    monkeypatch.setattr(laptop, "IMAGE", tmp_path / "image")
-    monkeypatch.setattr(laptop, "VENV", tmp_path / "venv")
+    monkeypatch.setattr(bootstrap, "run", run)
+    monkeypatch.setattr(bootstrap, "IMAGE", tmp_path / "image")
+    monkeypatch.setattr(bootstrap, "VENV", tmp_path / "venv")
+    monkeypatch.setattr(bootstrap, "PYTHON", tmp_path / "venv" / "bin" / "python")
     for own in ({}, {"UV_CACHE_DIR": "/elsewhere", "PIP_CACHE_DIR": "/elsewhere"}):
         for name in ("UV_CACHE_DIR", "PIP_CACHE_DIR"):
             monkeypatch.delenv(name, raising=False)
             if own:
                 monkeypatch.setenv(name, own[name])
         seen.clear()
-        laptop.make_environment(Path(sys.executable), spare=False)
+        bootstrap.make_environment(Path(sys.executable), lambda: lambda: None)
         found = [
             {name: env[name] for name in ("UV_CACHE_DIR", "PIP_CACHE_DIR")} for env in seen if env
         ]
@@ -322,13 +325,13 @@ def test_caches_are_in_the_folder_that_down_removes(tmp_path, monkeypatch):
             == (
                 own
                 or {
-                    "UV_CACHE_DIR": str(laptop.CACHE / "uv"),
-                    "PIP_CACHE_DIR": str(laptop.CACHE / "pip"),
+                    "UV_CACHE_DIR": str(paths.CACHE / "uv"),
+                    "PIP_CACHE_DIR": str(paths.CACHE / "pip"),
                 }
             )
             for env in found
         )
-    assert laptop.CACHE.parent == laptop.FOLDER
+    assert paths.CACHE.parent == paths.FOLDER
 
 
 @pytest.mark.parametrize(
@@ -347,18 +350,14 @@ def test_caches_are_in_the_folder_that_down_removes(tmp_path, monkeypatch):
     ],
 )
 def test_name_that_there_is_not_is_told(capsys, typed, said):
-    assert command.main(typed) == 2
+    assert cli.main(typed) == 2
     assert capsys.readouterr().err == said
 
 
 def test_no_command_shows_which_there_are(capsys):
-    assert command.main([]) == 2
+    assert cli.main([]) == 2
     shown = capsys.readouterr().err
-    assert all(
-        re.search(rf"(?m)^    {name}\b", shown)
-        for name in command.COMMANDS
-        if name not in command.HIDDEN
-    )
+    assert all(re.search(rf"(?m)^    {name}\b", shown) for name in cli.COMMANDS)
     assert "receive" not in shown
 
 

@@ -1,4 +1,4 @@
-"""README.md, read from top to bottom as a student reads it: each block is run, written or compared."""
+"""README.md, read from top to bottom as a student does: each block is run, or compared."""
 
 import os
 import re
@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import picture
 import pytest
 import yaml
-from sandbox.benchmark import GOALS
-from sandbox.buildspec import PASSED_OVER
-from sandbox.command import COMMANDS, HIDDEN, parser
 
-from conftest import DIRECT, ROOT
+from sandbox.cli import COMMANDS, parser
+from sandbox.codebuild.reader import PASSED_OVER
+from sandbox.dev.benchmark import GOALS
+from sandbox.laptop.network import DIRECT
+from sandbox.laptop.paths import ROOT
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 LEADS = {"Put this into": "written", "Add one at": "tried"}
@@ -115,17 +116,21 @@ def matches(expected, said):
     return re.fullmatch(pattern, said + "\n") is not None
 
 
-# On AWS a build would do this; the emulator knows builds, but runs none. It has no connections to GitHub either:
-# there the real command line checks the arguments, up to the moment in which it would connect.
+# On AWS a build would do this; the emulator knows builds, but runs none. It has no connections to
+# GitHub either: there the real command line checks the arguments, up to the moment in which
+# it would connect.
 ON_AWS = r"""
 aws() {
   if [ "$1" = codeconnections ]; then
-    AWS_MAX_ATTEMPTS=1 command aws --endpoint-url http://127.0.0.1:9 "$@" 2>&1 | grep -q "Could not connect" || return 9
-    case "$2" in create-connection) echo arn:aws:codeconnections:us-east-1:000000000000:connection/laptop;;
+    AWS_MAX_ATTEMPTS=1 command aws --endpoint-url http://127.0.0.1:9 "$@" 2>&1 |
+      grep -q "Could not connect" || return 9
+    case "$2" in
+      create-connection) echo arn:aws:codeconnections:us-east-1:000000000000:connection/laptop;;
       get-connection) echo AVAILABLE;; esac
   else
     command aws "$@" || return
-    case "$2" in start-build) (cd "$CLONE" && CODEBUILD_BUILD_SUCCEEDING=1 CODEBUILD_RESOLVED_SOURCE_VERSION=first \
+    case "$2" in start-build)
+      (cd "$CLONE" && CODEBUILD_BUILD_SUCCEEDING=1 CODEBUILD_RESOLVED_SOURCE_VERSION=first \
       FUNCTION_NAME=hello_user ALIAS_NAME=live sh -ec "$BUILD") > "$CLONE/../build.log" 2>&1;; esac
   fi
 }
@@ -243,7 +248,8 @@ def test_readme_from_top_to_bottom(newcomer, aws_account, tmp_path, request):
         if request.config.getoption("--draw"):
             path.write_text(picture.draw("git push sandbox", text), encoding="utf-8")
         assert path.read_text(encoding="utf-8") == picture.draw("git push sandbox", text), (
-            f"type `python3 -m sandbox test sandbox/tests/test_readme.py --draw` to draw {path.name} again"
+            "type `python3 -m sandbox test sandbox/tests/whole/test_readme.py --draw` "
+            f"to draw {path.name} again"
         )
 
 
@@ -282,7 +288,7 @@ def codes(text):
 
 def test_commands_are_all_listed_and_all_there():
     listed = {codes(first)[0].split()[0] for first, _ in table_below("### Commands", 2)}
-    assert listed == set(COMMANDS) - set(HIDDEN)
+    assert listed == set(COMMANDS)
 
 
 def test_commands_in_the_text_are_taken_by_the_command_line():
@@ -301,15 +307,13 @@ def test_what_is_passed_over_is_listed_as_the_log_says_it():
 
 def test_speed_table_has_the_rows_that_the_benchmark_prints():
     rows = table_below("### How fast it is", 4)
-    assert [(what, goal) for what, goal, _, _ in rows] == [
-        (what, goal) for what, (goal, _) in GOALS.items()
-    ]
-    for what, _, reached, met in rows:  # what is written beside a figure must follow from it
-        assert met == ("yes" if GOALS[what][1](float(reached)) else "no")
+    assert [(what, goal) for what, goal, _, _ in rows] == [(goal.name, goal.text) for goal in GOALS]
+    for goal, (_, _, reached, met) in zip(GOALS, rows, strict=True):
+        assert goal.judged(float(reached)) == (reached, met)  # what is beside a figure follows
 
 
 def test_promises_name_tests_that_exist():
-    source = "".join(path.read_text() for path in (ROOT / "sandbox/tests").glob("test_*.py"))
+    source = "".join(path.read_text() for path in (ROOT / "sandbox/tests").rglob("test_*.py"))
     rows = table_below("### Promises", 2)
     assert len(rows) >= 8
     for _, tests in rows:
@@ -342,7 +346,7 @@ def test_practices_name_files_and_commands_that_exist():
 
 def test_errors_in_troubleshooting_are_those_that_are_told():
     sources = " ".join(
-        re.sub(r'"\s*f?"', "", path.read_text()) for path in (ROOT / "sandbox").glob("*.py")
+        re.sub(r'"\s*f?"', "", path.read_text()) for path in (ROOT / "sandbox").rglob("*.py")
     )
     rows = table_below("## 11. Troubleshooting", 3)
     assert len(rows) >= 15

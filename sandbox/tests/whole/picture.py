@@ -1,4 +1,4 @@
-"""A picture of a terminal, drawn from what a push really said, without what differs from run to run."""
+"""A picture of a terminal, drawn from what a push said, without what differs each time."""
 
 import re
 from html import escape
@@ -45,8 +45,10 @@ def draw(command, text):
         body.append(f'  <text x="14" y="{32 + 20 * number}" fill="{colour}">{escape(line)}</text>')
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {8 * WIDTH + 28} {height}" role="img" aria-labelledby="t d" '
-            'font-family="ui-monospace, Menlo, Consolas, monospace" font-size="13" xml:space="preserve">',
+            '<svg xmlns="http://www.w3.org/2000/svg" '
+            f'viewBox="0 0 {8 * WIDTH + 28} {height}" role="img" aria-labelledby="t d" '
+            'font-family="ui-monospace, Menlo, Consolas, monospace" font-size="13" '
+            'xml:space="preserve">',
             '  <title id="t">The end of a push, in a terminal</title>',
             f'  <desc id="d">{escape(lines[-1])}</desc>',
             '  <rect width="100%" height="100%" rx="8" fill="#0d1117"/>',

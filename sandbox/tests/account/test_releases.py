@@ -7,7 +7,7 @@ import urllib.error
 
 import pytest
 
-from conftest import DIRECT
+from sandbox.laptop.network import DIRECT
 
 
 def release(someone, word):
@@ -186,7 +186,7 @@ def test_requests_never_fail_during_deploys_rollback_and_red_pushes(quick, reque
         for number in range(deploys):
             release(quick, f"deploy {number}")
             enough = 50 * (number + 1)  # 1,000 over twenty deploys
-            quick.wait_for(lambda: len(requests.answers) + len(requests.failures) >= enough)
+            quick.wait_for(lambda n=enough: len(requests.answers) + len(requests.failures) >= n)
         roll_back(quick, version)
         assert quick.message() == "start"
         quick.say("never seen", "exit 1")
@@ -223,7 +223,7 @@ def test_update_is_in_progress_for_a_moment_that_is_shorter_than_ministacks_own(
     script = (
         "from ministack.services import lambda_svc\n"
         "own = lambda_svc._LAMBDA_STATE_TRANSITION_DELAY\n"
-        "import sandbox.ministack\n"
+        "import sandbox.account.ministack\n"
         "print(own > lambda_svc._LAMBDA_STATE_TRANSITION_DELAY > 0)"
     )
     env = quick.env | {"STATE_DIR": str(quick.home), "TMPDIR": str(quick.home)}

@@ -14,9 +14,9 @@ import botocore.exceptions
 import botocore.session
 import psutil
 import pytest
-from sandbox import build, laptop
 
-from conftest import DIRECT
+from sandbox.laptop.network import DIRECT, is_loopback
+from sandbox.laptop.terminal import harmless
 
 SECRET = "planted-7f3a9c"
 
@@ -32,10 +32,9 @@ def listener():
 
         def accept():
             while not over.is_set():
-                with contextlib.suppress(TimeoutError):
-                    with server.accept()[0] as connection:
-                        connection.settimeout(5)
-                        accepted.append(connection.recv(1000).split(b"\r\n")[0])
+                with contextlib.suppress(TimeoutError), server.accept()[0] as connection:
+                    connection.settimeout(5)
+                    accepted.append(connection.recv(1000).split(b"\r\n")[0])
 
         thread = threading.Thread(target=accept)
         thread.start()
@@ -47,7 +46,8 @@ def listener():
 def plant(someone):
     """Plant secrets in the student's HOME and return an environment full of more of them."""
     for name, text in {
-        ".aws/credentials": f"[default]\naws_access_key_id = {SECRET}\naws_secret_access_key = {SECRET}\n",
+        ".aws/credentials": f"[default]\naws_access_key_id = {SECRET}\n"
+        f"aws_secret_access_key = {SECRET}\n",
         ".aws/config": f"[default]\nregion = eu-west-1\n[profile work]\nendpoint_url = https://{SECRET}.example\n",
         ".git-credentials": f"https://user:{SECRET}@github.com\n",
         ".netrc": f"machine github.com login user password {SECRET}\n",
@@ -131,7 +131,8 @@ def test_build_without_the_endpoint_variable_stays_on_this_machine(quick, listen
     quick.say(
         "asks",
         f"HTTPS_PROXY={url} https_proxy={url} env -u AWS_ENDPOINT_URL aws sts get-caller-identity",
-        f"HTTPS_PROXY={url} https_proxy={url} env -u AWS_ENDPOINT_URL -u AWS_DEFAULT_REGION -u AWS_REGION "
+        f"HTTPS_PROXY={url} https_proxy={url} "
+        "env -u AWS_ENDPOINT_URL -u AWS_DEFAULT_REGION -u AWS_REGION "
         "aws lambda get-function --function-name hello_user --query Configuration.FunctionName",
     )
     lines = quick.push()
@@ -296,8 +297,9 @@ def test_foreign_endpoint_is_refused_before_anything_connects(quick, listener, n
     for command in COMMANDS:
         said = quick.sandbox(command, env=env, code=2).stderr
         assert said == (
-            f"error: {name} is 'http://aws.example.com'; the sandbox talks to an address on this machine "
-            f"only\nhint: type `unset {name}` and try again\n"
+            f"error: {name} is 'http://aws.example.com'; "
+            f"the sandbox talks to an address on this machine only\n"
+            f"hint: type `unset {name}` and try again\n"
         )
     assert accepted == [] and quick.get()[0] == 200
 
@@ -308,19 +310,17 @@ def test_planted_profile_is_not_used_by_any_command(quick, listener):
     (quick.home / ".aws" / "config").write_text(
         f"[default]\nendpoint_url = {url}\n[profile work]\nendpoint_url = {url}\n"
     )
-    env = (
-        quick.env
-        | {
-            "AWS_PROFILE": "work",
-            "AWS_ACCESS_KEY_ID": "AKIAPLANTED",
-            "AWS_SECRET_ACCESS_KEY": SECRET,
-            "AWS_ENDPOINT_URL": url,  # on this machine, so it is allowed, and still it is not this account
-            "HTTP_PROXY": url,
-            "HTTPS_PROXY": url,
-            "http_proxy": url,
-            "https_proxy": url,
-        }
-    )
+    env = quick.env | {
+        "AWS_PROFILE": "work",
+        "AWS_ACCESS_KEY_ID": "AKIAPLANTED",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        # On this machine, so it is allowed, and still it is not this account.
+        "AWS_ENDPOINT_URL": url,
+        "HTTP_PROXY": url,
+        "HTTPS_PROXY": url,
+        "http_proxy": url,
+        "https_proxy": url,
+    }
     try:
         for command in ("status", "url", "env", "up"):
             said = quick.sandbox(command, env=env)
@@ -363,7 +363,7 @@ def test_planted_profile_is_not_used_by_any_command(quick, listener):
     ],
 )
 def test_loopback_is_told_from_other_addresses(url, here):
-    assert laptop.is_loopback(url) is here
+    assert is_loopback(url) is here
 
 
 HOSTILE = [
@@ -456,7 +456,7 @@ def test_buildspec_that_points_out_of_the_tree_is_refused(quick, tmp_path):
     ],
 )
 def test_escape_sequences_of_a_build_are_shown_as_text(hidden):
-    shown = build.harmless(f"red{hidden}green")
+    shown = harmless(f"red{hidden}green")
     assert shown.replace("\n", "").isprintable() and "red" in shown and "green" in shown
 
 

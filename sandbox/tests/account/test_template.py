@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from sandbox.account import TemplateLoader
 
-from conftest import ROOT
+from sandbox.account.template import TemplateLoader
+from sandbox.laptop.paths import ROOT
 
 FILE = ROOT / "template.yml"
 

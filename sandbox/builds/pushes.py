@@ -1,0 +1,47 @@
+"""What a push brings: a build for each ref that the webhook lets through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sandbox.account import stack
+from sandbox.builds import queue
+from sandbox.builds.records import Build
+from sandbox.fork import repository, webhook
+from sandbox.laptop.terminal import say
+
+INITIATOR = "GitHub-Hookshot/sandbox"
+
+
+def submit(lines: Iterable[bytes], submitted: list[Build]) -> None:
+    """Submit a build for each ref that is to be built, and say what becomes of the others.
+
+    `lines` are those that git gives a post-receive hook. `submitted` grows with each build, so that
+    the caller knows of them also if the next one fails.
+    """
+    groups = stack.filter_groups()
+    told = []
+    for push in webhook.pushes(lines):
+        commit = repository.commit_of(push.after) or ""
+        refusal = webhook.refusal(push, groups)
+        if not commit and not refusal:
+            refusal = webhook.Refusal("it is no commit")
+        if refusal:
+            told += why(push, refusal)
+            continue
+        build = queue.submit(commit, commit, INITIATOR, push)
+        late = f"; a later push has it at {build.commit[:7]}, which is built"
+        said = f"{push.shown} is now {push.after[:7]}: {repository.subject(push.after)}"
+        told.append(said + (late if build.commit != commit else ""))
+        submitted.append(build)
+    for text in told:
+        say(text)
+
+
+def why(push: webhook.Push, refusal: webhook.Refusal) -> list[str]:
+    """Return why a push is not built, and what to type instead if there is something."""
+    said = [f"{push.shown} is not built: {refusal.reason}"]
+    if "HEAD_REF" in refusal.kinds and push.ref.startswith("refs/heads/"):
+        branch = push.shown.replace("refs/heads/", "", 1)
+        said.append(f"hint: type `git checkout main && git merge {branch} && git push sandbox`")
+    return said

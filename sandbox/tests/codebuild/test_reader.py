@@ -1,0 +1,124 @@
+"""The reader: any text is a buildspec or a clear error."""
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sandbox.codebuild.buildspec import PHASES, Buildspec
+from sandbox.codebuild.reader import read
+from sandbox.codebuild.yaml_nodes import BuildspecError
+
+WORDS = st.sampled_from(
+    [
+        "version",
+        "phases",
+        "build",
+        "pre_build",
+        "env",
+        "variables",
+        "commands",
+        "finally",
+        "on-failure",
+        "RETRY-1-(",
+        "0.2",
+        "- x",
+        "&a",
+        "*a",
+        "<<",
+        "|",
+        ">",
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        ": ",
+        "\n",
+        "\n  ",
+        "\t",
+        "'",
+        '"',
+        "#",
+        "!!binary",
+        "!x",
+        "---",
+        "\0",
+        "\ufeff",
+        "null",
+        "~",
+        "2024-01-01",
+        "@",
+        "%",
+    ]
+)
+TEXTS = st.one_of(
+    st.binary(max_size=60),
+    st.text(max_size=60).map(lambda text: text.encode(errors="surrogatepass")),
+    st.lists(WORDS, max_size=25).map(lambda words: "".join(words).encode()),
+)
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(WORDS, inner, max_size=4)),
+    max_leaves=12,
+)
+SPECS = st.builds(
+    lambda phases, env: yaml.safe_dump({"version": 0.2, "phases": phases, "env": env}).encode(),
+    st.one_of(VALUES, st.dictionaries(st.sampled_from([*map(str.lower, PHASES), "x"]), VALUES)),
+    VALUES,
+)
+
+
+def quick_or_long(request, quick, long):
+    return settings(
+        max_examples=long if request.config.getoption("--long") else quick,
+        deadline=None,
+        database=None,
+        derandomize=not request.config.getoption("--long"),
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def test_any_text_is_a_buildspec_or_a_clear_error(request):
+    @quick_or_long(request, 400, 20_000)
+    @given(st.one_of(TEXTS, SPECS))
+    def reads(content):
+        refused = None
+        try:
+            spec = read(content)
+        except BuildspecError as error:
+            refused = error
+        if refused:
+            assert refused.message
+            assert refused.hint
+            assert refused.line >= 1
+            assert refused.column >= 1
+        else:
+            assert isinstance(spec, Buildspec) and tuple(spec.phases) == PHASES
+            assert all(
+                isinstance(item, str)
+                for phase in spec.phases.values()
+                for item in phase.commands + phase.finally_commands
+            )
+
+    reads()
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (
+            "a0: &a0 {x: y}\n"
+            + "".join(
+                f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 40)
+            ),
+            "version is missing",
+        ),
+        ("version: " + "[" * 100_000, "nesting depth"),
+        ("version: " + "{a: " * 900 + "x" + "}" * 900, "."),
+    ],
+    ids=["merges-of-merges", "deeper-than-yaml-goes", "deep"],
+)
+def test_file_that_grows_without_end_is_refused(text, message):
+    with pytest.raises(BuildspecError, match=message):
+        read(text.encode())

@@ -1,0 +1,162 @@
+"""Students of the tests, each in a temporary folder with a HOME of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+import urllib.error
+
+from sandbox.dev.student import PYTHON, caches
+from sandbox.dev.student import Student as Clone
+from sandbox.laptop.network import DIRECT
+
+
+class Student(Clone):
+    """Someone with a fresh clone who types commands, and asks what has become of them."""
+
+    def __init__(self, folder, settings=None):
+        super().__init__(folder, settings or caches())
+
+    def get(self, query: str = "") -> tuple[int, str]:
+        """Ask the endpoint and return status and body."""
+        try:
+            with DIRECT.open(self.url() + query, timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def message(self, query: str = "") -> str:
+        status, body = self.get(query)
+        assert status == 200, body
+        return json.loads(body)["message"]
+
+    def aws(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+        """Run plain aws after the eval that README.md shows."""
+        here = f'eval "$({PYTHON} -m sandbox env)"; exec aws "$@"'
+        return self.type("bash", "-c", here, "bash", *arguments, code=code)
+
+    def live(self) -> str:
+        """Return the version that the alias points to."""
+        return self.aws(
+            "lambda",
+            "get-alias",
+            "--function-name",
+            "hello_user",
+            "--name",
+            "live",
+            "--query",
+            "FunctionVersion",
+            "--output",
+            "text",
+        ).stdout.strip()
+
+    def processes(self) -> list[str]:
+        """Return the command lines of what runs out of this clone's .sandbox/."""
+        import psutil
+
+        lines = [
+            " ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])
+        ]
+        return [line for line in lines if str(self.clone / ".sandbox") in line]
+
+    def leave(self) -> None:
+        self.sandbox("down", code=None)
+        assert self.processes() == []
+
+
+def change_greeting(someone: Student, word: str) -> str:
+    """Change what the handler says to a user, and its tests with it, and return the commit."""
+    handler = someone.clone / "hello_user.py"
+    old = re.search(r'f"(\w+) \{user\}!"', handler.read_text())[1]
+    someone.edit("hello_user.py", f'f"{old} {{user}}!"', f'f"{word} {{user}}!"')
+    tests = (someone.clone / "test_hello_world.py").read_text()
+    someone.write("test_hello_world.py", tests.replace(f'"{old} ', f'"{word} '))
+    return someone.commit(f"Say {word}")
+
+
+QUICK = """\
+version: 0.2
+env:
+  variables:
+    AWS_MAX_ATTEMPTS: 1
+phases:
+  pre_build:
+    commands:
+      - python -m doctest test.txt
+  build:
+    commands:
+      - touch -t 198001010000 hello_user.py
+      - python -m zipfile -c hello_user.zip hello_user.py
+  post_build:
+    commands:
+      - test "$CODEBUILD_BUILD_SUCCEEDING" = 1
+      - VERSION=$(aws lambda update-function-code --function-name hello_user \
+--zip-file fileb://hello_user.zip --publish --query Version --output text) && \
+aws lambda update-alias --function-name hello_user --name live --function-version "$VERSION"
+"""
+
+
+class Quick(Student):
+    """A student whose builds install nothing, test with doctest, and release in two calls."""
+
+    def up(self) -> str:
+        return self.sandbox("up").stderr
+
+    def say(self, word: str, *before: str) -> str:
+        """Commit a handler that answers with this word, its test, and commands to run first."""
+        self.write(
+            "hello_user.py",
+            "import json\n\n\ndef hello_user_handler(event, context):\n"
+            f"    return {{'statusCode': 200, 'body': json.dumps({{'message': {word!r}}})}}\n",
+        )
+        self.write(
+            "test.txt",
+            ">>> import hello_user, json\n"
+            ">>> body = hello_user.hello_user_handler({}, None)['body']\n"
+            f">>> assert json.loads(body) == {{'message': {word!r}}}\n",
+        )
+        self.write(
+            "requirements.txt", "iniconfig\n"
+        )  # what the next build's environment is made for
+        self.write(
+            "buildspec.yml",
+            QUICK.replace(
+                "commands:\n",
+                "commands:\n" + "".join(f"      - {json.dumps(command)}\n" for command in before),
+                1,
+            ),
+        )
+        return self.commit(f"Say {word}")
+
+    def account(self) -> dict:
+        """Return pid and port of the account, as it was started last."""
+        return json.loads((self.clone / ".sandbox" / "account" / "ministack.json").read_text())
+
+    def client(self, service: str):
+        import botocore.session
+
+        return botocore.session.Session().create_client(
+            service,
+            region_name="us-east-1",
+            endpoint_url=f"http://127.0.0.1:{self.account()['port']}",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.account()['port']}/_aws/execute-api/hellouser/default/hello_user"
+
+    def live(self) -> str:
+        return self.client("lambda").get_alias(FunctionName="hello_user", Name="live")[
+            "FunctionVersion"
+        ]
+
+    def wait_for(self, what, seconds: float = 60):
+        """Wait until what() is true and return it."""
+        deadline = time.monotonic() + seconds
+        while not (found := what()):
+            assert time.monotonic() < deadline, what
+            time.sleep(0.02)
+        return found

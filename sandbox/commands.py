@@ -195,7 +195,7 @@ def status(_: argparse.Namespace) -> int:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """read a buildspec without running it; exit 2 if CodeBuild or this laptop would refuse it"""
+    """tell if CodeBuild reads a buildspec, and if it runs here; exit 2 if CodeBuild refuses it"""
     from sandbox.account import template
     from sandbox.codebuild import source
     from sandbox.codebuild.check import check as answer_of
@@ -211,9 +211,10 @@ def check(arguments: argparse.Namespace) -> int:
         answer = answer_of(content, os.environ)
     except BuildspecError as error:
         if not arguments.json:
+            print("CodeBuild reads it: no\nThis laptop runs it: no", flush=True)
             raise Mistake(f"{shown}{error.place}: {error.message}", error.hint) from None
         found = {"line": error.line, "column": error.column, "hint": error.hint}
-        print(json.dumps({"valid": False, "error": error.message} | found))
+        print(json.dumps({"valid": False, "runs_here": False, "error": error.message} | found))
         return 2
     except OSError as error:
         raise Mistake(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 PHASES = ("INSTALL", "PRE_BUILD", "BUILD", "POST_BUILD")
 SHELLS = {"sh": "sh", "/bin/sh": "sh", "bash": "bash", "/bin/bash": "bash"}
+WINDOWS_SHELLS = ("powershell.exe", "cmd.exe")
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,21 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class Obstacle:
+    """Why this machine does not run what CodeBuild would; line and column count from 1."""
+
+    text: str
+    hint: str
+    line: int | None = None
+    column: int | None = None
+
+
+@dataclass(frozen=True)
 class Buildspec:
-    """A buildspec that can be run; `warnings` are (line, text) of what the laptop passes over."""
+    """A buildspec that CodeBuild reads; `warnings` are (line, text) of what is easily overlooked.
+
+    It runs here if there are no `obstacles`; `scripts` are all commands with their lines.
+    """
 
     version: str
     phases: dict[str, Phase]
@@ -43,3 +57,5 @@ class Buildspec:
     has_cache: bool = False
     warnings: tuple[tuple[int, str], ...] = ()
     unknown: tuple[tuple[str, str], ...] = ()  # the section and the key
+    obstacles: tuple[Obstacle, ...] = ()
+    scripts: tuple[tuple[int, str], ...] = ()

@@ -1,4 +1,4 @@
-"""What can be said of a buildspec without running it."""
+"""What can be said of a buildspec without running it: is it one, and does it run here?"""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.codebuild.buildspec import Buildspec
+from sandbox.codebuild.buildspec import SHELLS, Buildspec, Obstacle
 from sandbox.codebuild.reader import read
-from sandbox.codebuild.source import runtimes
+from sandbox.codebuild.shell import syntax_error
+from sandbox.codebuild.source import missing_runtimes, runtimes
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A buildspec that can be run, and what a reader should know; lines count from 1."""
+    """A buildspec that CodeBuild reads; it runs here if there are no `reasons` against it.
+
+    Lines count from 1.
+    """
 
     spec: Buildspec
+    reasons: tuple[Obstacle, ...]
     warnings: tuple[tuple[int | None, str], ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -25,12 +30,20 @@ class Answer:
             for phase in self.spec.phases.values()
             if phase.present
         }
-        warnings = [{"line": line, "text": text} for line, text in self.warnings]
-        found = {"valid": True, "version": self.spec.version}
-        return found | {"phases": phases, "warnings": warnings}
+        return {
+            "valid": True,
+            "runs_here": not self.reasons,
+            "reasons": [
+                {"line": found.line, "text": found.text, "hint": found.hint}
+                for found in self.reasons
+            ],
+            "version": self.spec.version,
+            "phases": phases,
+            "warnings": [{"line": line, "text": text} for line, text in self.warnings],
+        }
 
     def as_text(self, name: str) -> Iterator[str]:
-        """Yield the answer for a person, line by line."""
+        """Yield the answer for a person, line by line; the last two are the verdicts."""
         present = [phase for phase in self.spec.phases.values() if phase.present]
         yield f"{name}: a buildspec of version {self.spec.version}"
         yield f"Phases found in YAML: {len(present)}"
@@ -39,11 +52,32 @@ class Answer:
             last = f", and {count} in finally" if count else ""
             yield f" {phase.name}: {len(phase.commands)} commands{last}"
         for line, text in self.warnings:
-            yield f"note{f', line {line}' if line else ''}: {text}"
+            yield f"note{at(line)}: {text}"
+        for found in self.reasons:
+            yield f"not here{at(found.line)}: {found.text}"
+            yield f"hint: {found.hint}"
+        nothing = not self.spec.scripts and not self.reasons
+        yield f"CodeBuild reads it: yes{', and it DOES NOTHING' if nothing else ''}"
+        yield f"This laptop runs it: {'no' if self.reasons else 'yes'}"
+
+
+def at(line: int | None) -> str:
+    """Return the words for a line, if it is known."""
+    return f", line {line}" if line else ""
 
 
 def check(content: bytes, environment: Mapping[str, str]) -> Answer:
-    """Read a buildspec; raises BuildspecError if CodeBuild or this machine would refuse it."""
-    spec = read(content)
-    here = [text for _, text in runtimes(spec, spec.variables, environment.get("PATH", "")) if text]
-    return Answer(spec, (*spec.warnings, *((None, text) for text in here)))
+    """Read a buildspec; raises BuildspecError if CodeBuild would refuse it."""
+    spec, path = read(content), environment.get("PATH", "")
+    missing = tuple(missing_runtimes(spec, path))
+    warnings: list[tuple[int | None, str]] = [*spec.warnings]
+    if spec.shell in SHELLS or not spec.shell:
+        name = SHELLS.get(spec.shell, "sh")
+        for line, command in spec.scripts:
+            if said := syntax_error(name, command):
+                warnings.append((line, f"{name} cannot read this command: {said}"))
+        warnings.sort(key=lambda found: found[0] or 0)
+    if not missing:
+        here = [text for _, text in runtimes(spec, spec.variables, path) if text]
+        warnings += [(None, text) for text in here]
+    return Answer(spec, (*spec.obstacles, *missing), tuple(warnings))

@@ -11,8 +11,17 @@ from collections.abc import Iterable
 
 import yaml
 
-from sandbox.codebuild.buildspec import PHASES, SHELLS, Buildspec, OnFailure, Phase
-from sandbox.codebuild.yaml_nodes import QUOTE_IT, Walk, compose, is_null, line_of
+from sandbox.codebuild.buildspec import (
+    PHASES,
+    SHELLS,
+    WINDOWS_SHELLS,
+    Buildspec,
+    Obstacle,
+    OnFailure,
+    Phase,
+)
+from sandbox.codebuild.misreadings import CarefulWalk
+from sandbox.codebuild.yaml_nodes import QUOTE_IT, compose, is_null, line_of
 
 RUNTIMES = ("dotnet", "golang", "java", "nodejs", "php", "python", "ruby")
 KEYS = ("version", "run-as", "env", "proxy", "batch", "phases", "reports", "artifacts", "cache")
@@ -43,12 +52,14 @@ def read(content: bytes) -> Buildspec:
     return Reader(compose(content), content.decode("utf-8-sig").splitlines()).buildspec()
 
 
-class Reader(Walk):
+class Reader(CarefulWalk):
     """Reads the keys of one buildspec."""
 
     def __init__(self, root: yaml.Node | None, lines: list[str]) -> None:
         super().__init__(root, lines)
         self.unknown: list[tuple[str, str]] = []
+        self.obstacles: list[Obstacle] = []
+        self.scripts: list[tuple[int, str]] = []
 
     def buildspec(self) -> Buildspec:
         if self.root is None or is_null(self.root):
@@ -63,22 +74,31 @@ class Reader(Walk):
         )
         phases_node = top.get("phases")
         if phases_node is None or not phases_node.value or is_null(phases_node):
-            raise self.fail(
-                phases_node or self.root,
-                "phases is missing or empty",
-                "give each build of the batch a buildspec with phases: "
-                "a push starts one build, no batch"
-                if "batch" in top
-                else "write `phases:` with at least one of "
-                "install, pre_build, build and post_build",
+            if "batch" not in top:
+                raise self.fail(
+                    phases_node or self.root,
+                    "phases is missing or empty",
+                    "write `phases:` with at least one of "
+                    "install, pre_build, build and post_build",
+                )
+            self.hinder(
+                top["batch"],
+                "a batch without phases: a push starts one build, no batch",
+                "give each build of the batch a buildspec with phases",
             )
         phases = self.phases(self.mapping(phases_node, "phases"))
+        if phases_node is not None and not self.scripts:
+            self.warn(phases_node, "nothing would run: no phase has a command")
         install = self.mapping(self.mapping(phases_node, "phases").get("install"), "install")
         for name, group in self.mapping(top.get("reports"), "reports").items():
             if not self.texts(self.mapping(group, f"reports.{name}").get("files"), "files"):
                 raise self.fail(
                     group, f"reports.{name} has no files", "write `files:` with a list of patterns"
                 )
+        for section, key in (("artifacts", "files"), ("cache", "paths")):
+            found = top.get(section)
+            if isinstance(found, yaml.MappingNode):  # passed over here, but not on AWS
+                self.look_at_all(next((value for k, value in found.value if k.value == key), None))
         self.pass_over("", top, [*KEYS, *(["environment_variables"] if version == "0.1" else [])])
         self.pass_over("env", env, ENV_KEYS)
         return Buildspec(
@@ -94,7 +114,14 @@ class Reader(Walk):
             has_cache="cache" in top,
             warnings=tuple(sorted(self.warnings)),
             unknown=tuple(self.unknown),
+            obstacles=tuple(self.obstacles),
+            scripts=tuple(self.scripts),
         )
+
+    def hinder(self, node: yaml.Node, text: str, hint: str) -> None:
+        """Note why this machine does not run what CodeBuild would."""
+        place = self.keys.get(id(node), node)
+        self.obstacles.append(Obstacle(text, hint, line_of(place), place.start_mark.column + 1))
 
     def version(self, node: yaml.Node | None) -> str:
         text = self.text(node, "version") if node is not None else ""
@@ -107,10 +134,16 @@ class Reader(Walk):
 
     def shell(self, node: yaml.Node | None) -> str:
         name = self.text(node, "shell") if node is not None else ""
-        if name and name not in SHELLS:
-            raise self.fail(
+        if name in WINDOWS_SHELLS and node is not None:
+            self.hinder(
                 node,
                 f"env.shell is {name!r}; this laptop runs sh and bash",
+                "write `shell: bash`, or leave the line out for sh",
+            )
+        elif name and name not in SHELLS:
+            raise self.fail(
+                node,
+                f"env.shell is {name!r}; CodeBuild knows bash, /bin/sh, powershell.exe and cmd.exe",
                 "write `shell: bash`, or leave the line out for sh",
             )
         return name
@@ -147,15 +180,14 @@ class Reader(Walk):
     def commands(self, node: yaml.Node | None) -> tuple[str, ...]:
         if node is None or is_null(node):
             return ()
-        if isinstance(node, yaml.ScalarNode):
-            return (node.value,)
         if isinstance(node, yaml.MappingNode):
             raise self.fail(
                 node,
                 "wrong number of container tags, expected 1",
                 "write the commands as a list: each on a line of its own that starts with `- `",
             )
-        for index, item in enumerate(node.value):
+        items = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        for index, item in enumerate(items):
             if not isinstance(item, yaml.ScalarNode):
                 line = line_of(item)
                 kind = "subkeys" if isinstance(item, yaml.MappingNode) else "a list"
@@ -167,28 +199,10 @@ class Reader(Walk):
                     if kind == "subkeys"
                     else QUOTE_IT,
                 )
-            self.look_at(item)
-        return tuple(item.value for item in node.value if not is_null(item))
-
-    def look_at(self, item: yaml.ScalarNode) -> None:
-        """Warn of a command that YAML reads as another one than is written."""
-        first, last = item.start_mark, item.end_mark
-        if is_null(item):
-            self.warn(item, "an empty item is no command")
-        elif self.lines[first.line][first.column : first.column + 1] == "!":
-            self.warn(
-                item,
-                "a word that starts with ! is a tag to YAML and no part of the command: "
-                + QUOTE_IT,
-            )
-        elif item.style not in ("|", ">") and any(
-            line.lstrip().startswith("- ") for line in self.lines[first.line + 1 : last.line + 1]
-        ):
-            self.warn(
-                item,
-                "the line below is part of this command: "
-                "line up each `- ` of the list in one column",
-            )
+        self.look_at_all(node)
+        commands = [item for item in items if not is_null(item)]
+        self.scripts += [(line_of(item), item.value) for item in commands]
+        return tuple(item.value for item in commands)
 
     def on_failure(self, node: yaml.Node | None) -> OnFailure:
         if node is None or is_null(node):
@@ -207,12 +221,12 @@ class Reader(Walk):
             )
         try:
             re.compile(match[2] or ".*")
-        except re.error as error:
-            raise self.fail(
+        except re.error as error:  # CodeBuild's own kind of regular expression is not documented
+            self.hinder(
                 node,
-                f"on-failure: {match[2]!r} is no regular expression ({error})",
+                f"on-failure: {match[2]!r} is no regular expression to Python ({error})",
                 "write `RETRY-3` to retry whatever the error is",
-            ) from None
+            )
         return OnFailure("RETRY", tries, match[2] or ".*")
 
     def runtimes(self, node: yaml.Node | None) -> dict[str, str]:
@@ -256,6 +270,7 @@ class Reader(Walk):
         found = {}
         for name, value in self.mapping(node, "this").items():
             found[name] = self.text(value, name)
+            self.look_at_value(value)
             if name.startswith("CODEBUILD_"):
                 self.warn(
                     value,

@@ -98,6 +98,7 @@ def download_source(
     log.line(f"YAML location is {place}")
     machine.check_out(src)
     spec = read(source.find_buildspec(src, project.buildspec))
+    source.refuse(spec.obstacles)
     tell_unknown_keys(spec, log)
     if spec.shell:
         log.line(f"Selecting shell {spec.shell} as specified in buildspec.")
@@ -110,6 +111,7 @@ def download_source(
     log.line("Processing environment variables")
     variables = machine.environment(chosen_variables(spec, project, machine.secret, log))
     variables |= own_variables(request, project, src)
+    source.refuse(source.missing_runtimes(spec, variables["PATH"]))
     for text, here in source.runtimes(spec, variables, variables["PATH"]):
         log.line(text)
         if here:

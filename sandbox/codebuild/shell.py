@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import selectors
 import shlex
 import shutil
@@ -34,6 +35,22 @@ class Stopped(BaseException):
     """Someone has stopped the build."""
 
 
+def program_of(name: str) -> str:
+    """Return the path of a shell; Ubuntu's sh is dash."""
+    return shutil.which("dash" if name == "sh" else name) or f"/bin/{name}"
+
+
+def syntax_error(name: str, command: str) -> str:
+    """Return what a shell says of a command that it cannot read, or nothing; it runs nothing."""
+    done = subprocess.run(
+        [program_of(name), "-n"],
+        input=command.encode(errors="surrogateescape") + b"\n",
+        capture_output=True,
+    )
+    lines = done.stderr.decode(errors="replace").strip().splitlines()
+    return re.sub(r"^\S+: (line )?\d+: ", "", lines[0]) if done.returncode and lines else ""
+
+
 class Shell:
     """Runs the commands of one build and hands on their output as it comes."""
 
@@ -48,9 +65,7 @@ class Shell:
         carries: bool = True,
     ):
         """Prepare a shell in `folder`; `deadline` is a time.monotonic(), in seconds."""
-        self.program = (
-            shutil.which("dash" if name == "sh" else name) or f"/bin/{name}"
-        )  # Ubuntu's sh is dash
+        self.program = program_of(name)
         self.folder, self.start, self.env = folder, start, dict(env)
         self.output, self.deadline, self.carries = output, deadline, carries
         self.groups: set[int] = set()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from string import Template
 
-from sandbox.codebuild.buildspec import Buildspec
+from sandbox.codebuild.buildspec import Buildspec, Obstacle
 from sandbox.codebuild.yaml_nodes import BuildspecError
 
 PROGRAMS = {
@@ -58,7 +58,7 @@ def find_buildspec(source: Path, name: str) -> bytes:
 def runtimes(spec: Buildspec, variables: Mapping[str, str], path: str) -> Iterator[tuple[str, str]]:
     """Yield CodeBuild's line for each runtime, and what is done here instead or "".
 
-    Raises BuildspecError for one that this machine lacks. A version may name a variable.
+    A version may name a variable.
     """
     if not spec.runtimes:
         yield "No runtime version selected in buildspec.", ""
@@ -76,9 +76,21 @@ def runtimes(spec: Buildspec, variables: Mapping[str, str], path: str) -> Iterat
                 )
         else:
             program = shutil.which(PROGRAMS[name], path=path)
-            if not program:
-                raise BuildspecError(
-                    f"the runtime {name} is not on this laptop, {PROGRAMS[name]!r} was not found",
-                    f"install it, or leave `{name}` out of runtime-versions",
-                )
             yield line, f"runtime {name} {version}: the build uses {program} as it is"
+
+
+def missing_runtimes(spec: Buildspec, path: str) -> Iterator[Obstacle]:
+    """Yield an obstacle for each runtime of a buildspec that is not on this PATH."""
+    for name in spec.runtimes:
+        program = PROGRAMS.get(name, "")
+        if program and not shutil.which(program, path=path):
+            yield Obstacle(
+                f"the runtime {name} is not on this laptop, {program!r} was not found",
+                f"install it, or leave `{name}` out of runtime-versions",
+            )
+
+
+def refuse(obstacles: Iterable[Obstacle]) -> None:
+    """Raise BuildspecError with the first obstacle, if there is one."""
+    for found in obstacles:
+        raise BuildspecError(found.text, found.hint, found.line, found.column)

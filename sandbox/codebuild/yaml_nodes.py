@@ -125,6 +125,11 @@ def explained(error: yaml.MarkedYAMLError, text: str) -> BuildspecError:
     elif "expected a single document" in context:
         problem = f"{context}, {problem}"
         hint = "keep one document in the file: delete the line `---` and what follows it"
+    elif "unknown escape character" in problem:
+        hint = (
+            "in double quotes a backslash starts an escape: put the whole command in single "
+            "quotes, or write it below `- |`"
+        )
     elif unclosed:
         hint = "close the quotation mark that was opened"
     else:

@@ -5,14 +5,10 @@ it, and its first `pip install` of the very same requirements moves the packages
 has ended, all files are looked at: if none was touched, the environment is put by again without
 what the build has added; else another is installed. So no build can spoil the next. It moves from
 folder to folder, hence uv's --relocatable: its scripts look for Python beside themselves.
-
-Any other `pip install` goes to uv first, which knows most packages already. Then, always, pip
-itself runs with the same arguments: it has the last word, and its messages and exit status are the
-build's.
 """
 
-# The `pip` of a build runs this file as a script, hence the standard library only; set_up imports
-# what it needs of the sandbox itself.
+# The `pip` of a build loads it, hence the standard library only; set_up and take import what they
+# need of the sandbox itself.
 from __future__ import annotations
 
 import contextlib
@@ -23,43 +19,41 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from sandbox.builds.pins import are_pins, pins
+
 COMPILE = "--compile-bytecode"  # uv does not unless told; a build's first `aws` took twice as long
+MOST = 1 << 16  # characters of pins
+SCRIPT = Path(__file__).with_name("pip.py")
+Settings = dict[str, str]
 PIP = """#!/bin/sh
 exec {python} -I {script} {folder} "$0" "$@"
 """
 
 
-def requirements(arguments: list[str], folder: Path) -> str | None:
-    """Return what `pip install` with these arguments asks for, or None if it is more than packages.
-
-    Only `-r FILE` and packages by name count, and only files that hold nothing but such names.
-    """
-    wanted: list[str] = []
-    rest = list(arguments)
-    while rest:
-        word = rest.pop(0)
-        if word == "-r" and rest:
-            try:
-                lines = (folder / rest.pop(0)).read_text(encoding="utf-8").splitlines()
-            except (OSError, ValueError):
-                return None
-        elif word == "-q":
-            continue
-        else:
-            lines = [word]
-        lines = [line.split(" #")[0].strip() for line in lines if not line.lstrip().startswith("#")]
-        if any(line.startswith("-") or "/" in line or line.endswith("\\") for line in lines):
-            return None
-        wanted += filter(None, lines)
-    return "\n".join(wanted) or None
+def key_of(wanted: str, registry: Mapping[str, str]) -> str:
+    """Return a name for what these pins install with this Python from this registry."""
+    parts = [sys.version, wanted, *(f"{name} {value}" for name, value in sorted(registry.items()))]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def key_of(wanted: str) -> str:
-    """Return a name for what these requirements install with this Python."""
-    return hashlib.sha256(f"{sys.version}\n{wanted}".encode()).hexdigest()
+def registry_of_machine() -> dict[str, str]:
+    """Return the variables of this process that lead to a package registry."""
+    from sandbox.laptop.network import REGISTRY_VARIABLES
+
+    return {
+        name: os.environ[name]
+        for name in REGISTRY_VARIABLES
+        if name in os.environ and "@" not in os.environ[name]
+    }
+
+
+def registry_of_build(folder: Path) -> dict[str, str]:
+    """Return those variables as they were when the build began, whatever it has set since."""
+    found: dict[str, str] = json.loads((folder / "registry.json").read_text())
+    return found
 
 
 def set_up(prepare: bool) -> Callable[[], object]:
@@ -73,7 +67,7 @@ def set_up(prepare: bool) -> Callable[[], object]:
         "uv": str(paths.VENV / "bin" / "uv"),
         "cache": bootstrap.uv_cache(),
         "pip": bootstrap.pin_of("pip"),
-        "wanted": requirements(["-r", "requirements.txt"], paths.ROOT) or "",
+        "wanted": pins(["-r", "requirements.txt"], paths.ROOT),
     }
     files.write(paths.IMAGE / "settings.json", json.dumps(settings))
     if not prepare:
@@ -83,40 +77,60 @@ def set_up(prepare: bool) -> Callable[[], object]:
     return lambda: os.killpg(process.pid, signal.SIGKILL)
 
 
-def make(settings: dict[str, str], venv: Path, *options: str) -> None:
+def make(settings: Settings, venv: Path, *options: str) -> None:
     """Make an environment that holds pip and nothing else."""
-    uv, cache = settings["uv"], settings["cache"]
-    call(uv, "venv", "-q", "--relocatable", "-p", sys.executable, "--cache-dir", cache, venv)
-    install(settings, venv, settings["pip"], *options)
+    uv, cache, registry = settings["uv"], settings["cache"], registry_of_machine()
+    python = sys.executable
+    call(registry, uv, "venv", "-q", "--relocatable", "-p", python, "--cache-dir", cache, venv)
+    install(settings, registry, venv, settings["pip"], *options)
+    allow_user_site(venv)
 
 
-def install(settings: dict[str, str], venv: Path, wanted: str, *options: str) -> None:
-    """Install requirements through uv; no network is asked for pinned ones that its cache has."""
-    lines = wanted.splitlines()
-    if not lines:
+def allow_user_site(venv: Path) -> None:
+    """Let `pip install --user` work, as it does on CodeBuild, whose Python is no environment.
+
+    Python takes any word but `true` for a no to the packages of the Python below, and pip refuses
+    --user for the word `false` only. A .pth file is read twice in an environment, the second time
+    after Python has turned the user's packages off.
+    """
+    config = venv / "pyvenv.cfg"
+    no = "include-system-site-packages = "
+    config.write_text(config.read_text().replace(f"{no}false", f"{no}False"))
+    (packages_of(venv) / "user_site.pth").write_text(
+        "import site, sys; site.ENABLE_USER_SITE = not sys.flags.no_user_site; "
+        "site.ENABLE_USER_SITE and site.addsitedir(site.getusersitepackages())\n"
+    )
+
+
+def install(
+    settings: Settings, registry: Mapping[str, str], venv: Path, wanted: str, *options: str
+) -> None:
+    """Install pins through uv; no network is asked for those that its cache has."""
+    if not wanted:
         return
     python = venv / "bin" / "python"
     command: list[str | Path] = [settings["uv"], "pip", "install", "-q", "-p", python, *options]
     command += ["--link-mode", "copy", "--cache-dir", settings["cache"]]
-    if all("==" in line and "*" not in line for line in lines):
-        with contextlib.suppress(OSError):
-            call(*command, "--offline", "--", *lines)
-            return
-    call(*command, "--", *lines)
+    if "PIP_INDEX_URL" in registry:
+        command += ["--default-index", registry["PIP_INDEX_URL"]]
+    with contextlib.suppress(OSError):
+        call(registry, *command, "--offline", "--", *wanted.splitlines())
+        return
+    call(registry, *command, "--", *wanted.splitlines())
 
 
-def call(*command: str | Path) -> None:
-    """Run a program; raises OSError with what it says if it fails."""
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
+def call(registry: Mapping[str, str], *command: str | Path) -> None:
+    """Run uv, away from all that a build has set or written; raises OSError with what it says."""
+    env = {"PATH": os.defpath, "NO_PROXY": "127.0.0.1,localhost", "UV_NO_CONFIG": "1", **registry}
+    done = subprocess.run(command, env=env, cwd="/", stdin=subprocess.DEVNULL, capture_output=True)
     if done.returncode:
-        raise OSError(
-            f"{Path(command[0]).name} failed: {done.stderr.decode(errors='replace').strip()[-800:]}"
-        )
+        said = done.stderr.decode(errors="replace").strip()[-800:]
+        raise OSError(f"{Path(command[0]).name} failed: {said}")
 
 
 def place_pip(folder: Path, venv: Path) -> None:
     """Write the `pip` commands of an environment; `folder` holds what they need to know."""
-    text = PIP.format(python=quoted(sys.executable), script=quoted(__file__), folder=quoted(folder))
+    text = PIP.format(python=quoted(sys.executable), script=quoted(SCRIPT), folder=quoted(folder))
     for path in [*venv.glob("bin/pip*")]:
         path.unlink()
         path.write_text(text)
@@ -133,6 +147,16 @@ def packages_of(venv: Path) -> Path:
     return next(venv.glob("lib/python*/site-packages"))
 
 
+def last_wanted(folder: Path, settings: Settings) -> str:
+    """Return the pins that the last build asked for; it may have written anything there."""
+    with contextlib.suppress(OSError, ValueError):
+        with open(folder / "wanted", encoding="utf-8") as stream:
+            text = stream.read(MOST)
+        if len(text) < MOST and are_pins(text.splitlines()):
+            return text
+    return settings["wanted"]
+
+
 def prepare(folder: Path, others: contextlib.AbstractContextManager[object]) -> None:
     """Install the spare environment for the requirements that the last build asked for.
 
@@ -140,10 +164,9 @@ def prepare(folder: Path, others: contextlib.AbstractContextManager[object]) -> 
     by then.
     """
     settings = json.loads((folder / "settings.json").read_text())
-    with contextlib.suppress(OSError):
-        settings["wanted"] = (folder / "wanted").read_text()
+    wanted, registry = last_wanted(folder, settings), registry_of_machine()
     spare = folder / "spare"
-    if (spare / "key").exists() and (spare / "key").read_text() == key_of(settings["wanted"]):
+    if (spare / "key").exists() and (spare / "key").read_text() == key_of(wanted, registry):
         return
     shutil.rmtree(spare, ignore_errors=True)
     half, full = folder / "spare.part", folder / "spare.part" / "full"
@@ -153,8 +176,12 @@ def prepare(folder: Path, others: contextlib.AbstractContextManager[object]) -> 
     shutil.copytree(full, half / "venv", symlinks=True)
     with others:
         pass
-    install(settings, full, settings["wanted"], COMPILE)
-    key, bare, whole = key_of(settings["wanted"]), stamps(half / "venv"), stamps(full)
+    try:
+        # This is no build, so nothing of a package may run: another kind is left to the build.
+        install(settings, registry, full, wanted, COMPILE, "--only-binary", ":all:")
+    except OSError:
+        wanted = ""
+    key, bare, whole = key_of(wanted, registry), stamps(half / "venv"), stamps(full)
     there = {top(name) for name in bare}
     packages = {
         name: stamp for name, stamp in whole.items() if top(name) and top(name) not in there
@@ -205,7 +232,8 @@ def put_by(folder: Path, used: Path) -> None:
         return
     with contextlib.suppress(OSError, ValueError, KeyError, StopIteration):
         known = json.loads((folder / "stamps.json").read_text())
-        if (folder / "wanted").exists() and key_of((folder / "wanted").read_text()) != known["key"]:
+        settings = json.loads((folder / "settings.json").read_text())
+        if key_of(last_wanted(folder, settings), registry_of_machine()) != known["key"]:
             return
         apart = taken / "full" if (taken / "key").exists() else used
         rewritten = [
@@ -247,17 +275,18 @@ def take(folder: Path, venv: Path) -> None:
         os.rename(folder / "packages" / "venv", venv)
     except OSError:
         make(settings, venv)
+    (folder / "registry.json").write_text(json.dumps(registry_of_machine()))
     place_pip(folder, venv)
 
 
-def fill(folder: Path, venv: Path, wanted: str) -> None:
-    """Bring the requirements into an environment, from the spare packages or through uv."""
+def fill(folder: Path, venv: Path, wanted: str, registry: Mapping[str, str]) -> None:
+    """Bring pins into an environment, from the spare packages or through uv."""
     (folder / "wanted").write_text(wanted)
     packages, into = folder / "packages", packages_of(venv)
     there = {path.name for path in into.iterdir()}
     with contextlib.suppress(OSError, StopIteration):
-        if (packages / "key").read_text() == key_of(wanted) and all(
-            name.startswith(("pip", "_virtualenv", "__pycache__")) for name in there
+        if (packages / "key").read_text() == key_of(wanted, registry) and all(
+            name.startswith(("pip", "_virtualenv", "__pycache__", "user_site")) for name in there
         ):
             (packages / "key").unlink()
             full = packages / "full"
@@ -268,23 +297,4 @@ def fill(folder: Path, venv: Path, wanted: str) -> None:
                 if not (venv / "bin" / path.name).exists():
                     os.rename(path, venv / "bin" / path.name)
             return
-    install(json.loads((folder / "settings.json").read_text()), venv, wanted)
-
-
-def pip(folder: Path, program: Path, arguments: list[str]) -> None:
-    """Be the `pip` of a build."""
-    venv = program.parent.parent
-    if arguments[:1] == ["install"]:
-        wanted = requirements(arguments[1:], Path.cwd())
-        if wanted:
-            # Whatever goes wrong here, pip below does it all, and says so.
-            with contextlib.suppress(OSError, ValueError, StopIteration):
-                fill(folder, venv, wanted)
-    python = str(venv / "bin" / "python")
-    # Whether there is a newer pip is asked of the network, for up to five seconds if there is none.
-    os.environ.setdefault("PIP_DISABLE_PIP_VERSION_CHECK", "1")
-    os.execv(python, [python, "-m", "pip", *arguments])
-
-
-if __name__ == "__main__":
-    pip(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
+    install(json.loads((folder / "settings.json").read_text()), registry, venv, wanted)

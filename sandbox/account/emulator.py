@@ -12,7 +12,7 @@ from sandbox import Mistake
 from sandbox.laptop.files import read_object, write
 from sandbox.laptop.network import DIRECT, free_port
 from sandbox.laptop.paths import ACCOUNT, FOLDER, VENV
-from sandbox.laptop.processes import clean_environment, end, start, started
+from sandbox.laptop.processes import clean_environment, end, start, started, words_of
 from sandbox.laptop.terminal import say
 
 REGION = "us-east-1"
@@ -39,7 +39,7 @@ def running() -> dict[str, Any] | None:
     with contextlib.suppress(psutil.Error, KeyError):
         # A pid alone may belong to another process by now, after a restart of the machine.
         command = psutil.Process(state["pid"]).cmdline()
-        if state["folder"] == str(FOLDER) and command[1:] == ["-m", MODULE]:
+        if state["folder"] == str(FOLDER) and command[1:] == words_of(MODULE):
             return state
     return None
 

@@ -26,10 +26,10 @@ from sandbox.builds.pins import are_pins, pins
 
 COMPILE = "--compile-bytecode"  # uv does not unless told; a build's first `aws` took twice as long
 MOST = 1 << 16  # characters of pins
-SCRIPT = Path(__file__).with_name("pip.py")
+MAIN = Path(__file__).resolve().parents[1] / "__main__.py"
 Settings = dict[str, str]
 PIP = """#!/bin/sh
-exec {python} -I {script} {folder} "$0" "$@"
+exec {python} -I {main} -m sandbox.builds.pip {folder} "$0" "$@"
 """
 
 
@@ -130,7 +130,7 @@ def call(registry: Mapping[str, str], *command: str | Path) -> None:
 
 def place_pip(folder: Path, venv: Path) -> None:
     """Write the `pip` commands of an environment; `folder` holds what they need to know."""
-    text = PIP.format(python=quoted(sys.executable), script=quoted(SCRIPT), folder=quoted(folder))
+    text = PIP.format(python=quoted(sys.executable), main=quoted(MAIN), folder=quoted(folder))
     for path in [*venv.glob("bin/pip*")]:
         path.unlink()
         path.write_text(text)

@@ -9,9 +9,6 @@ import os
 import sys
 from pathlib import Path
 
-if __name__ == "__main__":  # as a script, with nothing of the build on the import path
-    sys.path.append(str(Path(__file__).resolve().parents[2]))
-
 from sandbox.builds import packages, pins
 
 # As the script `pip` that pip installs: the build's directory is not on the import path.

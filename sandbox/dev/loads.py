@@ -115,9 +115,8 @@ def watch(clone: Student, peak: dict[str, int], done: threading.Event) -> None:
     while not done.wait(0.02):
         for process in psutil.process_iter(["cmdline", "cwd", "memory_info"]):
             line = process.info["cmdline"] or []
-            if line[1:4] in (["-m", "sandbox", "work"], ["-u", "-m", "sandbox"]) and (
-                line[0] == python or process.info["cwd"] == str(clone.clone)
-            ):
+            ours = (["-I", "sandbox/__main__.py", "work"], ["-I", "-u", "sandbox/__main__.py"])
+            if line[1:4] in ours and (line[0] == python or process.info["cwd"] == str(clone.clone)):
                 kind = line[-1]
                 peak[kind] = max(peak[kind], process.info["memory_info"].rss)
 

@@ -17,7 +17,7 @@ REMOTE = "sandbox"
 HOOK = """#!/bin/sh
 # A push has landed: hand its refs to the sandbox, which builds them and shows the build.
 cd ../.. || exit 1
-exec .sandbox/venv/bin/python -u -m sandbox receive
+exec .sandbox/venv/bin/python -I -u sandbox/__main__.py receive
 """
 SETTINGS = {
     "core.hooksPath": "hooks",  # the student's own configuration may name another folder

@@ -19,6 +19,7 @@ from sandbox.laptop.paths import (
     CACHE,
     FOLDER,
     IMAGE,
+    MAIN,
     PYTHON,
     REQUIREMENTS,
     ROOT,
@@ -75,7 +76,7 @@ def enter(meanwhile: Meanwhile) -> None:
         if not (PYTHON.exists() and READY.exists()) or READY.read_text() != current:
             make_environment(base, meanwhile)
             write(READY, current)
-    os.execv(PYTHON, [str(PYTHON), "-m", "sandbox", *sys.argv[1:]])
+    os.execv(PYTHON, [str(PYTHON), "-I", str(MAIN), *sys.argv[1:]])
 
 
 def make_environment(python: Path, meanwhile: Meanwhile) -> None:
@@ -103,7 +104,7 @@ def make_environment(python: Path, meanwhile: Meanwhile) -> None:
         tools.mkdir(parents=True, exist_ok=True)
         # CodeBuild's images have the AWS CLI but no pytest: a build finds this folder, not VENV.
         (tools / "aws").write_text(
-            f'#!/bin/sh\nexec {shlex.quote(str(PYTHON))} -m awscli "$@"\n', encoding="utf-8"
+            f'#!/bin/sh\nexec {shlex.quote(str(PYTHON))} -I -m awscli "$@"\n', encoding="utf-8"
         )
         (tools / "aws").chmod(0o755)
         undo.callback(meanwhile())
@@ -132,7 +133,8 @@ def install(requirements: Path) -> None:
 def step(*command: str | Path) -> str:
     """Run one step of the set-up; raises Mistake with what it says if it fails."""
     caches = {"UV_CACHE_DIR": str(CACHE / "uv"), "PIP_CACHE_DIR": str(CACHE / "pip")}
-    done = run(*command, env=caches | os.environ, check=False)
+    # Not in the clone: it would be first on the import path of what is run with -m.
+    done = run(*command, env=caches | os.environ, cwd=FOLDER, check=False)
     if done.returncode:
         raise Mistake(
             "the sandbox's environment could not be made:\n" + done.stderr.strip()[-800:],

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+MAIN = ROOT / "sandbox" / "__main__.py"
 TEMPLATE = ROOT / "template.yml"
 REQUIREMENTS = ROOT / "sandbox" / "requirements.txt"
 TEST_REQUIREMENTS = ROOT / "sandbox" / "requirements-test.txt"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sandbox import Mistake
 from sandbox.laptop.network import LOOPBACK_NAMES, REGISTRY_VARIABLES
-from sandbox.laptop.paths import PYTHON, ROOT
+from sandbox.laptop.paths import MAIN, PYTHON, ROOT
 
 if TYPE_CHECKING:
     import psutil
@@ -81,11 +81,21 @@ def git(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProce
     return run("git", *arguments, env=outside_git(), check=check)
 
 
+def words_of(*module: str) -> list[str]:
+    """Return what stands after Python in the command line of a module of ours.
+
+    Never -m alone: it would put the clone first on the import path. Relative to the clone, so that
+    the line stays the same if the clone is moved.
+    """
+    first = ["-I", str(MAIN.relative_to(ROOT))]
+    return [*first, *(module[1:] if module[0] == "sandbox" else ("-m", *module))]
+
+
 def start(*module: str, output: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start a Python module that outlives this program, in a session of its own."""
     with open(output, "ab") as stream:
         return subprocess.Popen(
-            [str(PYTHON), "-m", *module],
+            [str(PYTHON), *words_of(*module)],
             env=env,
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
@@ -106,7 +116,7 @@ def started(*module: str) -> list[psutil.Process]:
     return [
         process
         for process in psutil.process_iter(["cmdline", "cwd"])
-        if (process.info["cmdline"] or [])[1:] == ["-m", *module]
+        if (process.info["cmdline"] or [])[1:] == words_of(*module)
         and process.info["cwd"] == str(ROOT)
     ]
 

@@ -93,7 +93,8 @@ def make_ready(command: str) -> bool:
     if bootstrap.is_ready() or command == "prepare":  # which starts before it is ready
         return True
     if command == "down" and not paths.ACCOUNT.exists():
-        shutil.rmtree(paths.FOLDER, ignore_errors=True)  # the environment: nothing runs in it
+        for folder in (paths.FOLDER, paths.OUTSIDE):
+            shutil.rmtree(folder, ignore_errors=True)  # the environment: nothing runs in it
         say("There is no sandbox here")
         return False
     if command not in FIRST and not paths.ACCOUNT.exists():

@@ -236,7 +236,8 @@ def down(_: argparse.Namespace) -> int:
         processes.end(processes.started("sandbox", "prepare"))
         emulator.stop()
         repository.remove_remote()
-        shutil.rmtree(paths.FOLDER, ignore_errors=True)
+        for folder in (paths.FOLDER, paths.OUTSIDE):
+            shutil.rmtree(folder, ignore_errors=True)
     if paths.FOLDER.exists():
         remove = f"rm -rf {shlex.quote(str(paths.FOLDER))}"
         raise Mistake(f"{paths.FOLDER} could not be removed", f"type `{remove}`")

@@ -84,6 +84,7 @@ def project() -> Project:
         role_arn=found["serviceRole"],
         source_url=found["source"].get("location", ""),
         source_version=found.get("sourceVersion") or "main",
+        clone_depth=int(found["source"].get("gitCloneDepth") or 0),
         buildspec=found["source"].get("buildspec") or "buildspec.yml",
         image=found["environment"]["image"],
         timeout_minutes=found["timeoutInMinutes"],

@@ -61,8 +61,10 @@ def set_up(prepare: bool) -> Callable[[], object]:
 
     Return what ends that.
     """
+    from sandbox.builds import image
     from sandbox.laptop import bootstrap, files, paths, processes
 
+    image.make()
     settings = {
         "uv": str(paths.VENV / "bin" / "uv"),
         "cache": bootstrap.uv_cache(),

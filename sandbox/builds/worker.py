@@ -8,6 +8,7 @@ import gc
 import os
 import shutil
 import signal
+import stat
 import time
 import traceback
 import uuid
@@ -20,7 +21,7 @@ import psutil
 from sandbox import Mistake
 from sandbox.account import logs, releases, secrets, stack
 from sandbox.account.clients import assume_role, aws_environment
-from sandbox.builds import packages
+from sandbox.builds import image, packages
 from sandbox.builds.queue import pending
 from sandbox.builds.records import Build, unfinished
 from sandbox.codebuild import runner
@@ -31,11 +32,11 @@ from sandbox.codebuild.shell import Stopped
 from sandbox.fork import repository
 from sandbox.laptop.files import lock
 from sandbox.laptop.network import refuse_foreign_endpoints
-from sandbox.laptop.paths import CODEBUILD, IMAGE, TRASH
+from sandbox.laptop.paths import BUILD_VENV, CODEBUILD, IMAGE, OUTSIDE, TRASH
 from sandbox.laptop.processes import clean_environment, end, started
 
 PATIENCE = 5  # seconds that a worker waits for its first build
-BUILD_VENV = CODEBUILD / "venv"
+OUTSIDE_TRASH = OUTSIDE / "trash"
 
 
 def work() -> None:
@@ -63,7 +64,7 @@ def prepare_next() -> None:
         if free:
             for used in TRASH.glob("*/venv"):
                 packages.put_by(IMAGE, used)
-            shutil.rmtree(TRASH, ignore_errors=True)
+            empty_trash()
             packages.prepare(IMAGE, lock("setup"))
 
 
@@ -99,7 +100,7 @@ def recover() -> None:
             end_leftovers(build)
             finish(build, Outcome("FAULT", build.phase, "the build's process was killed"))
             # What has survived the kill may still write into it: no other build gets it.
-            shutil.rmtree(TRASH, ignore_errors=True)
+            empty_trash()
 
 
 def run_build(build: Build) -> None:
@@ -146,17 +147,21 @@ def machine_of(build: Build, project: Project) -> runner.Machine:
         refuse_foreign_endpoints(chosen)
         with lock("spare"):  # one that is being made is ready sooner than another
             packages.take(IMAGE, BUILD_VENV)
-        base = clean_environment(CODEBUILD / "home", BUILD_VENV / "bin", IMAGE / "bin") | {
+        image.make()
+        venv, tools = CODEBUILD / "venv", CODEBUILD / "bin"
+        venv.symlink_to(BUILD_VENV)  # which must stay on the disk that the spare one is on
+        tools.symlink_to(IMAGE / "bin")
+        base = clean_environment(CODEBUILD / "home", venv / "bin", tools) | {
             # A git command in a build must not find the student's own repository above it.
             "GIT_CEILING_DIRECTORIES": str(CODEBUILD),
             "GIT_CONFIG_GLOBAL": str(CODEBUILD / "home" / ".gitconfig"),
-            "VIRTUAL_ENV": str(BUILD_VENV),
+            "VIRTUAL_ENV": str(venv),
             "TMPDIR": str(CODEBUILD / "tmp"),
         }
         return {**base, **aws_environment(credentials()), **chosen}
 
     def check_out(folder: Path) -> None:
-        repository.check_out(build.commit, folder, project.source_url)
+        repository.check_out(build.commit, folder, project.source_url, project.clone_depth)
 
     def secret(kind: str, reference: str) -> str:
         return secrets.read(kind, reference, credentials())
@@ -202,6 +207,30 @@ def finish(build: Build, outcome: Outcome, project: Project | None = None) -> No
 
 def discard_work() -> None:
     """Put what a build has left aside; deleting it takes longer than a student should wait."""
-    TRASH.mkdir(exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        os.rename(CODEBUILD, TRASH / uuid.uuid4().hex)
+    make_outside()
+    for used, trash in ((BUILD_VENV.parent, TRASH), (CODEBUILD, OUTSIDE_TRASH)):
+        trash.mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(used, trash / uuid.uuid4().hex)
+
+
+def make_outside() -> None:
+    """Make the folder in which builds work; raises Mistake if it is somebody else's.
+
+    Everybody may make folders where it is.
+    """
+    with contextlib.suppress(FileExistsError):
+        OUTSIDE.mkdir(mode=0o700)
+    found = OUTSIDE.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise Mistake(
+            f"{OUTSIDE}, in which builds are to work, is not yours",
+            f"ask its owner to remove it (`ls -ld {OUTSIDE}` shows who that is)",
+        )
+    OUTSIDE.chmod(0o700)
+
+
+def empty_trash() -> None:
+    """Delete what discard_work has put aside."""
+    for trash in (TRASH, OUTSIDE_TRASH):
+        shutil.rmtree(trash, ignore_errors=True)

@@ -17,6 +17,7 @@ class Project:
     role_arn: str = ""
     source_url: str = ""
     source_version: str = "main"
+    clone_depth: int = 0  # 0 is the whole history
     buildspec: str = "buildspec.yml"
     image: str = "aws/codebuild/standard:8.0"
     timeout_minutes: int = 60

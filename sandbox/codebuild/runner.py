@@ -45,8 +45,6 @@ def run(request: Request, project: Project, machine: Machine, log: Log) -> Outco
     src = machine.folder / "codebuild" / "output" / random_name / "src" / Path(*owner.split("/"))
     for folder in (src, machine.folder / "home", machine.folder / "tmp"):
         folder.mkdir(parents=True)
-    # pytest looks for a configuration upwards and would find that of the student's own folder.
-    (machine.folder / "pytest.ini").write_text("[pytest]\n")
     try:
         spec, variables = download_source(request, project, machine, src, log)
     except BuildspecError as error:

@@ -14,6 +14,8 @@ from sandbox.laptop.processes import git as clone_git
 from sandbox.laptop.terminal import one_line
 
 REMOTE = "sandbox"
+MOST_DEPTH = 25
+HELPER = "fork"  # git runs git-remote-fork for `origin`, which builds find: image.REMOTE
 HOOK = """#!/bin/sh
 # A push has landed: hand its refs to the sandbox, which builds them and shows the build.
 cd ../.. || exit 1
@@ -112,16 +114,23 @@ def push_head() -> None:
     )
 
 
-def check_out(commit: str, folder: Path, origin: str) -> None:
-    """Check a commit out as CodeBuild does with a GitCloneDepth of 1: without its history.
+def check_out(commit: str, folder: Path, origin: str, depth: int) -> None:
+    """Check a commit out as CodeBuild does with this GitCloneDepth, and leave `origin` behind.
 
-    Raises Mistake with what git says if it fails.
+    All branches and tags come along if all of the history does: with 0, or more than 25, as in
+    https://docs.aws.amazon.com/codebuild/latest/userguide/create-project.html. Raises Mistake with
+    what git says if it fails.
     """
     env = clean_environment(folder.parent) | {"GIT_CONFIG_GLOBAL": os.devnull}
+    fetch = ["fetch", "-q", f"--depth={depth}", FORK.as_uri(), commit]
+    if not 0 < depth <= MOST_DEPTH:
+        everything = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
+        fetch = ["fetch", "-q", "--no-tags", FORK.as_uri(), commit, *everything]
     for arguments in (
         ["init", "-q", "--template="],
-        ["fetch", "-q", "--depth=1", FORK.as_uri(), commit],
+        fetch,
         ["-c", "advice.detachedHead=false", "checkout", "-q", commit],
         ["remote", "add", "origin", origin or FORK.as_uri()],
+        ["config", "remote.origin.vcs", HELPER],
     ):
         run("git", *arguments, env=env, cwd=folder)

@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import importlib.util
 import os
-import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -100,13 +99,6 @@ def make_environment(python: Path, meanwhile: Meanwhile) -> None:
         step(python, "-m", "venv", *(["--without-pip"] if lent else []), VENV)
         say("Installing uv")
         step(*pip, "install", "-q", "--disable-pip-version-check", pin_of("uv"))
-        tools = IMAGE / "bin"
-        tools.mkdir(parents=True, exist_ok=True)
-        # CodeBuild's images have the AWS CLI but no pytest: a build finds this folder, not VENV.
-        (tools / "aws").write_text(
-            f'#!/bin/sh\nexec {shlex.quote(str(PYTHON))} -I -m awscli "$@"\n', encoding="utf-8"
-        )
-        (tools / "aws").chmod(0o755)
         undo.callback(meanwhile())
         say("Installing sandbox/requirements.txt: MiniStack, the AWS CLI and what they need")
         install(REQUIREMENTS)

@@ -1,5 +1,7 @@
-"""Where everything is: the clone, and the folder .sandbox/ in it."""
+"""Where everything is: the clone, the folder .sandbox/ in it, and the place where builds work."""
 
+import hashlib
+import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,6 +18,25 @@ FORK = FOLDER / "fork.git"
 BUILDS = FOLDER / "builds"
 RELEASES = FOLDER / "releases"
 IMAGE = FOLDER / "image"  # what a build's machine has beside its own environment
-CODEBUILD = FOLDER / "codebuild"  # where a build works; on AWS /codebuild
+BUILD_VENV = FOLDER / "codebuild" / "venv"  # the environment of the build that runs
 TRASH = FOLDER / "trash"
 CACHE = FOLDER / "cache"  # of uv and pip, so that `down` leaves nothing in the student's home
+
+
+def outside() -> Path:
+    """Return a folder of this clone's own in the system's temporary place.
+
+    On AWS nothing of anybody's is above a checkout, where pytest, Node and others look for their
+    settings, and no path has a blank. On a disk if there is one: /tmp is often held in memory.
+    """
+    name = hashlib.sha256(os.fsencode(ROOT)).hexdigest()[:12]
+    for parent in map(os.path.realpath, ("/var/tmp", "/tmp")):
+        if os.access(parent, os.W_OK | os.X_OK):
+            flags = os.statvfs(parent).f_flag
+            if not flags & getattr(os, "ST_NOEXEC", 0):
+                return Path(parent) / f"codebuild-{os.getuid()}-{name}"
+    return FOLDER / "outside"
+
+
+OUTSIDE = outside()
+CODEBUILD = OUTSIDE / "machine"  # where a build works; on AWS /codebuild

@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sandbox.builds.pins import are_pins, pins
+from sandbox.builds.stamps import stamps, top
 
 COMPILE = "--compile-bytecode"  # uv does not unless told; a build's first `aws` took twice as long
 MOST = 1 << 16  # characters of pins
@@ -35,8 +36,8 @@ exec {python} -I {main} -m sandbox.builds.pip {folder} "$0" "$@"
 
 def key_of(wanted: str, registry: Mapping[str, str]) -> str:
     """Return a name for what these pins install with this Python from this registry."""
-    parts = [sys.version, wanted, *(f"{name} {value}" for name, value in sorted(registry.items()))]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    index = [f"{name} {value}" for name, value in sorted(registry.items()) if "INDEX" in name]
+    return hashlib.sha256("\0".join([sys.version, wanted, *index]).encode()).hexdigest()
 
 
 def registry_of_machine() -> dict[str, str]:
@@ -193,35 +194,6 @@ def prepare(folder: Path, others: contextlib.AbstractContextManager[object]) -> 
     )
     (half / "key").write_text(key)
     os.rename(half, spare)
-
-
-def top(name: str) -> str:
-    """Return the entry of bin/ or site-packages/ in which a file is, or nothing elsewhere."""
-    parts = name.split(os.sep)
-    length = {"bin": 2, "lib": 4}.get(parts[0], 0)
-    return os.sep.join(parts[:length])
-
-
-def stamps(tree: Path) -> dict[str, str]:
-    """Return for each file of a tree what changes with it.
-
-    That is its inode and ctime, which no write leaves alone. Entries of bin/ and site-packages/
-    themselves are moved about, and so their ctime changes: they have a hash.
-    """
-    found = {}
-    for folder, folders, files in os.walk(tree):
-        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        for name in [*files, *links]:
-            path = os.path.join(folder, name)
-            short = os.path.relpath(path, tree)
-            state = os.lstat(path)
-            if os.path.islink(path):
-                found[short] = os.readlink(path)
-            elif top(short) == short:
-                found[short] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-            else:
-                found[short] = f"{state.st_ino} {state.st_ctime_ns} {state.st_size}"
-    return found
 
 
 def put_by(folder: Path, used: Path) -> None:

@@ -118,7 +118,7 @@ class Quick(Student):
             f">>> assert json.loads(body) == {{'message': {word!r}}}\n",
         )
         self.write(
-            "requirements.txt", "iniconfig\n"
+            "requirements.txt", "iniconfig==2.3.1\n"
         )  # what the next build's environment is made for
         self.write(
             "buildspec.yml",

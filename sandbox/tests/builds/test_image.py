@@ -74,7 +74,7 @@ def test_paths_of_a_build_need_no_quotation_marks(quick):
         "cd $CODEBUILD_SRC_DIR && cd $HOME && cd $TMPDIR && cd $VIRTUAL_ENV",
         "test -f $CODEBUILD_SRC_DIR/buildspec.yml && cd $CODEBUILD_SRC_DIR",
         "export PATH=$PATH:$HOME/bin",
-        'case "$PATH$(pwd -P)$(python -c "import sys; print(sys.executable)")" in *" "*) exit 1;; esac',
+        'case "$PATH $(pwd -P)" in *" "*" "*) exit 1;; esac',
     )
     assert "SUCCEEDED" in quick.push()[-2]
 

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.dev.student import ROOT
+
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
 class Ran:
@@ -31,13 +34,19 @@ class Ran:
         self.text = re.sub(rf"(?m)^{start}\d{{13}}$", f"{start}MILLISECONDS", text)
 
 
+@pytest.fixture
+def has_program():
+    """Return a function that tells whether a build finds a program."""
+    return lambda name: shutil.which(name, path=SYSTEM_PATH)
+
+
 @pytest.fixture(scope="session")
 def run_build():
     """Return a function that runs a buildspec, or a checkout without one."""
     alone = subprocess.Popen(
         [sys.executable, Path(__file__).parent / "alone.py"],
         cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/local/bin:/usr/bin:/bin"},
+        env={"PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{SYSTEM_PATH}"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

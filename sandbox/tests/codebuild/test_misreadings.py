@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from sandbox.codebuild.check import check
 from sandbox.codebuild.yaml_nodes import BuildspecError
 

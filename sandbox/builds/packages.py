@@ -243,6 +243,7 @@ def take(folder: Path, venv: Path) -> None:
     """Put a fresh environment at `venv`: the spare one if it is ready, else a new one."""
     settings = json.loads((folder / "settings.json").read_text())
     shutil.rmtree(venv, ignore_errors=True)
+    venv.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(folder / "packages", ignore_errors=True)
     try:
         os.rename(folder / "spare", folder / "packages")

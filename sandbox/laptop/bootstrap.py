@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from sandbox.laptop.paths import (
     FOLDER,
     IMAGE,
     MAIN,
+    OUTSIDE,
+    OUTSIDE_NOTE,
     PYTHON,
     REQUIREMENTS,
     ROOT,
@@ -89,6 +92,7 @@ def make_environment(python: Path, meanwhile: Meanwhile) -> None:
     say(f"Making the sandbox's Python environment in {FOLDER.name}/ (only the first time)")
     for outdated in (VENV, IMAGE):  # both hold the path of this folder, which may have been moved
         shutil.rmtree(outdated, ignore_errors=True)
+    remove_old_place()
     # The Python at hand mostly has a pip that can install for another; making a second is slow.
     lent: list[str | Path] = []
     if lends_pip():
@@ -103,6 +107,15 @@ def make_environment(python: Path, meanwhile: Meanwhile) -> None:
         say("Installing sandbox/requirements.txt: MiniStack, the AWS CLI and what they need")
         install(REQUIREMENTS)
         undo.pop_all()
+
+
+def remove_old_place() -> None:
+    """Remove the folder in which builds worked when the clone was elsewhere."""
+    with contextlib.suppress(OSError, ValueError):
+        old = Path(OUTSIDE_NOTE.read_text())
+        kind = OUTSIDE.name.rpartition("-")[0]  # a build may have written any path there
+        if old.parent == OUTSIDE.parent and re.fullmatch(f"{kind}-[0-9a-f]{{12}}", old.name):
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def add_test_packages() -> None:

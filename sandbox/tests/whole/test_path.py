@@ -13,7 +13,7 @@ import pytest
 from sandbox import cli
 from sandbox.dev.student import PYTHON
 from sandbox.laptop import bootstrap, paths
-from sandbox.laptop.paths import ROOT
+from sandbox.laptop.paths import ROOT, outside
 from students import change_greeting
 
 
@@ -189,9 +189,9 @@ def test_sockets_are_on_loopback_only(student):
 def test_down_leaves_nothing(newcomer):
     before = sorted(path.name for path in newcomer.clone.iterdir())
     newcomer.sandbox("up")
-    assert newcomer.processes()
+    assert newcomer.processes() and outside(newcomer.clone).exists()
     newcomer.sandbox("down")
-    assert newcomer.processes() == []
+    assert newcomer.processes() == [] and not outside(newcomer.clone).exists()
     assert sorted(path.name for path in newcomer.clone.iterdir()) == before
     assert newcomer.git("remote").stdout == ""
     assert newcomer.git("status", "--porcelain").stdout == ""

@@ -4,48 +4,60 @@ from __future__ import annotations
 
 import functools
 import subprocess
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sandbox.account.emulator import CONFIG, REGION, endpoint
-from sandbox.laptop.paths import ACCOUNT, IMAGE
+from sandbox.account import keys
+from sandbox.account.emulator import REGION, endpoint
+from sandbox.laptop.files import write
+from sandbox.laptop.network import DIRECT
+from sandbox.laptop.paths import ACCOUNT, PYTHON
 from sandbox.laptop.processes import clean_environment, run
 
+CONFIG = ACCOUNT / "config"
 NO_FILE = str(ACCOUNT / "no-such-file")
 
 
-def aws_environment(credentials: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the variables that make any AWS tool talk to this account and to nothing else."""
-    keys = credentials or {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+def aws_environment(credentials: Mapping[str, str], config: Path = CONFIG) -> dict[str, str]:
+    """Return the variables that make any AWS tool talk to this account and to nothing else.
+
+    `config` is written anew each time: what somebody has set in it is not read again.
+    """
+    url = endpoint()
+    config.parent.mkdir(parents=True, exist_ok=True)
+    write(config, f"[default]\nregion = {REGION}\nendpoint_url = {url}\n")
     return {
-        "AWS_ENDPOINT_URL": endpoint(),
+        "AWS_ENDPOINT_URL": url,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
-        "AWS_CONFIG_FILE": str(CONFIG),  # has the URL, too: a build may unset the variable
+        "AWS_CONFIG_FILE": str(config),  # has the URL, too: a build may unset the variable
         "AWS_SHARED_CREDENTIALS_FILE": NO_FILE,
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_PAGER": "",
-        **keys,
+        **credentials,
     }
 
 
 def aws(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run the real AWS CLI against the account."""
-    env = clean_environment(ACCOUNT / "home", IMAGE / "bin") | aws_environment()
-    return run(IMAGE / "bin" / "aws", *arguments, env=env, check=check)
+    """Run the real AWS CLI against the account, as its root."""
+    env = clean_environment(ACCOUNT / "home") | aws_environment(keys.variables(keys.ROOT))
+    return run(PYTHON, "-m", "awscli", *arguments, env=env, check=check)
 
 
 def client(service: str, credentials: Mapping[str, str] | None = None) -> Any:
     """Return a botocore client for the account, as its root or with a role's credentials."""
-    return make_client(service, endpoint(), tuple((credentials or {}).items()))
+    given = credentials or keys.variables(keys.ROOT)
+    return make_client(service, endpoint(), tuple(given.items()))
 
 
 @functools.cache
 def make_client(service: str, url: str, credentials: tuple[tuple[str, str], ...]) -> Any:
     import botocore.config  # a quarter of a second that `check` and `url` need not wait for
 
-    env = aws_environment(dict(credentials))
+    env = dict(credentials)
     return session().create_client(
         service,
         region_name=REGION,
@@ -68,12 +80,42 @@ def session() -> Any:
     return made
 
 
-def assume_role(role_arn: str, session_name: str) -> dict[str, str]:
-    """Return temporary credentials of a role, as environment variables."""
-    answer = client("sts").assume_role(RoleArn=role_arn, RoleSessionName=session_name)
+def assume_role(role_arn: str, session_name: str, source_arn: str) -> dict[str, str]:
+    """Return temporary credentials of a role, as environment variables.
+
+    `source_arn` is the resource on whose behalf a service asks; a trust policy may look at it.
+    """
+    sts = client("sts")
+
+    def name_source(params: dict[str, Any], **_: Any) -> None:
+        account = source_arn.split(":")[4]
+        params["headers"] |= {"x-amz-source-arn": source_arn, "x-amz-source-account": account}
+
+    sts.meta.events.register("before-call.sts.AssumeRole", name_source)
+    try:
+        answer = sts.assume_role(RoleArn=role_arn, RoleSessionName=session_name)
+    finally:
+        sts.meta.events.unregister("before-call.sts.AssumeRole", name_source)
     found = answer["Credentials"]
     return {
         "AWS_ACCESS_KEY_ID": found["AccessKeyId"],
         "AWS_SECRET_ACCESS_KEY": found["SecretAccessKey"],
         "AWS_SESSION_TOKEN": found["SessionToken"],
     }
+
+
+def end_sessions(name: str) -> None:
+    """Let the credentials of all sessions of this name be over; AWS has no such call.
+
+    Raises OSError if the account does not answer.
+    """
+    import botocore.auth
+    import botocore.awsrequest
+    import botocore.credentials
+
+    url = f"{endpoint()}/_sandbox/sessions/{name}"
+    request = botocore.awsrequest.AWSRequest("DELETE", url)
+    credentials = botocore.credentials.Credentials(*keys.of(keys.ROOT))
+    botocore.auth.SigV4Auth(credentials, "sts", REGION).add_auth(request)
+    signed = urllib.request.Request(url, headers=dict(request.headers), method="DELETE")
+    DIRECT.open(signed, timeout=60).close()

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from sandbox import Mistake
+from sandbox.account import keys
 from sandbox.laptop.files import read_object, write
 from sandbox.laptop.network import DIRECT, free_port
 from sandbox.laptop.paths import ACCOUNT, FOLDER, VENV
@@ -17,10 +18,11 @@ from sandbox.laptop.terminal import say
 
 REGION = "us-east-1"
 STATE = ACCOUNT / "ministack.json"
-CONFIG = ACCOUNT / "config"
 LOG = ACCOUNT / "ministack.log"
 MODULE = "sandbox.account.ministack"
-SERVICES = "cloudformation,iam,sts,lambda,apigateway,codebuild,logs,s3,ssm,secretsmanager"
+SERVICES = (
+    "cloudformation,iam,sts,lambda,apigateway,codebuild,logs,s3,ssm,secretsmanager,cloudtrail"
+)
 
 
 def endpoint() -> str:
@@ -58,14 +60,14 @@ def bring_up() -> None:
 
     Raises Mistake if it does not start.
     """
-    if answers():
+    if answers() and keys.FILE.exists():
         return
     stop()
     for folder in (ACCOUNT / "state", ACCOUNT / "tmp", ACCOUNT / "home"):
         folder.mkdir(parents=True, exist_ok=True)
     port = free_port(read_object(STATE).get("port", 0))
     say("Starting the account (MiniStack, on 127.0.0.1 only)")
-    write(CONFIG, f"[default]\nregion = {REGION}\nendpoint_url = http://127.0.0.1:{port}\n")
+    keys.make()
     process = start(MODULE, output=LOG, env=environment(port))
     write(STATE, json.dumps({"pid": process.pid, "port": port, "folder": str(FOLDER)}))
     deadline = time.monotonic() + 60

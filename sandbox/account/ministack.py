@@ -1,12 +1,31 @@
-"""MiniStack as the account runs it, with one setting that it offers no other way to change."""
+"""The process in which the account runs: MiniStack, mended, behind its door."""
 
-from ministack import app
-from ministack.services import lambda_svc
+from __future__ import annotations
 
-# Seconds that an update is InProgress. With MiniStack's own 0.5, `aws lambda wait`, which asks at
-# once and then each second, mostly came just too early and waited one more. Still there, so that a
-# wait has a reason.
-lambda_svc._LAMBDA_STATE_TRANSITION_DELAY = 0.1
+import os
+
+from sandbox.account import keys
+
+
+def main() -> None:
+    """Serve until the process is told to end."""
+    os.environ.update(keys.variables(keys.ROOT))  # MiniStack looks here for root's
+
+    from ministack import app
+
+    from sandbox.account import door, wraps
+    from sandbox.account.wraps import iam
+
+    wraps.install()
+    door.read_raw_queries()
+    key, secret = keys.of(keys.STUDENT)
+    app.app = door.door(
+        app.app,
+        int(os.environ["GATEWAY_PORT"]),
+        lambda: iam.make_student(keys.STUDENT, key, secret),
+    )
+    app.main()
+
 
 if __name__ == "__main__":
-    app.main()
+    main()

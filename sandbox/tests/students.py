@@ -90,7 +90,6 @@ phases:
       - python -m doctest test.txt
   build:
     commands:
-      - touch -t 198001010000 hello_user.py
       - python -m zipfile -c hello_user.zip hello_user.py
   post_build:
     commands:
@@ -137,15 +136,23 @@ class Quick(Student):
         """Return pid and port of the account, as it was started last."""
         return json.loads((self.clone / ".sandbox" / "account" / "ministack.json").read_text())
 
-    def client(self, service: str):
+    def keys(self, user: str = "student") -> tuple[str, str]:
+        """Return an access key id and its secret."""
+        path = self.clone / ".sandbox" / "account" / "keys.json"
+        return tuple(json.loads(path.read_text())[user])
+
+    def client(self, service: str, user: str = "student", token: str | None = None):
+        """Return a client for the account; `user` may be a pair of keys."""
         import botocore.session
 
+        key, secret = self.keys(user) if isinstance(user, str) else user
         return botocore.session.Session().create_client(
             service,
             region_name="us-east-1",
             endpoint_url=f"http://127.0.0.1:{self.account()['port']}",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+            aws_session_token=token,
         )
 
     def url(self) -> str:

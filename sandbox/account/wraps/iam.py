@@ -1,0 +1,151 @@
+"""IAM and STS: who is root, which action a call is, and what a trust policy may ask."""
+
+from __future__ import annotations
+
+import contextvars
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ministack import app
+from ministack.core import iam_actions, iam_evaluator, lambda_runtime
+from ministack.services import iam, sts
+
+from sandbox.account.wraps import wrap
+
+ADMINISTRATOR = (
+    '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
+)
+# What a service says about the resource on whose behalf it assumes a role.
+SOURCE: contextvars.ContextVar[Mapping[str, str]] = contextvars.ContextVar("source")
+
+
+@wrap(iam_evaluator, "is_root_access_key")
+def root_has_one_key(_: Any, key: str) -> bool:
+    """Know root by the key made at `up`, not by `test`, nothing, or twelve digits."""
+    return bool(key) and key == os.environ["AWS_ACCESS_KEY_ID"]
+
+
+@wrap(iam_evaluator, "_is_root_key")
+def root_signs_as_all_do(_: Any, key: str) -> bool:
+    """Check root's signatures; MiniStack takes this name for "let it through unchecked"."""
+    return False
+
+
+@wrap(app, "_execute_api_authorization_type")
+def path_without_a_route_needs_no_credentials(original: Any, *route: str) -> str:
+    """Let API Gateway answer 404; with root no longer being "nobody" it would be a 403.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html
+    """
+    return original(*route) or "NONE"
+
+
+@wrap(iam_actions, "_lambda_action")
+def alias_calls_are_actions_of_their_own(original: Any, method: str, path: str) -> str | None:
+    """Ask for UpdateAlias, GetAlias, DeleteAlias; MiniStack asks for ListAliases.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html
+    """
+    parts = [part for part in path.split("/") if part]
+    if parts[1:2] == ["functions"] and parts[3:4] == ["aliases"] and len(parts) == 5:
+        return {"PUT": "UpdateAlias", "DELETE": "DeleteAlias"}.get(method, "GetAlias")
+    found: str | None = original(method, path)
+    return found
+
+
+@wrap(iam_actions, "extract_resource_arn")
+def version_or_alias_is_part_of_the_resource(
+    original: Any,
+    service: str,
+    method: str,
+    path: str,
+    headers: Any,
+    body: bytes,
+    query: Any,
+    *scope: str,
+) -> str:
+    """Ask for the permission on function:NAME:QUALIFIER where a request names one.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html
+    """
+    arn: str = original(service, method, path, headers, body, query, *scope)
+    qualifier = (query.get("Qualifier") or [""])[0] if service == "lambda" else ""
+    if qualifier and arn.count(":") == 6 and ":function:" in arn:
+        return f"{arn}:{qualifier}"
+    return arn
+
+
+@wrap(sts, "handle_request")
+async def service_names_its_source(
+    original: Any, method: str, path: str, headers: dict[str, str], *request: Any
+) -> Any:
+    """Read the two headers with which a service says for which account and resource it asks.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+    """
+    SOURCE.set(
+        {
+            f"aws:source{name}": headers[f"x-amz-source-{name}"]
+            for name in ("account", "arn")
+            if headers.get(f"x-amz-source-{name}")
+        }
+    )
+    return await original(method, path, headers, *request)
+
+
+@wrap(iam_evaluator, "evaluate_trust_policy")
+def trust_policy_may_ask_for_the_source(
+    original: Any, document: Any, caller: str, context: Any = None
+) -> bool:
+    """Let aws:SourceAccount and aws:SourceArn be asked for; only a service, here root, has them."""
+    if context is not None and caller.endswith(":root"):
+        known = {**context.service_context, **SOURCE.get({})}
+        context = dataclasses.replace(context, service_context=known)
+    return bool(original(document, caller, context))
+
+
+@wrap(lambda_runtime, "execution_credentials")
+def credentials_of_a_function_are_random(original: Any, config: dict[str, Any]) -> dict[str, str]:
+    """Give a function keys that nobody can work out from its name; MiniStack hashes that."""
+    found = original(config)
+    session = sts._sessions.pop(found["AWS_ACCESS_KEY_ID"])
+    key, secret, token = (
+        sts._gen_session_access_key(),
+        sts._gen_secret(),
+        sts._gen_session_token(),
+    )
+    sts.register_session(key, {**session, "SecretAccessKey": secret, "SessionToken": token})
+    return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
+
+
+def make_student(name: str, key: str, secret: str) -> None:
+    """Make an IAM user with this access key who may do everything, unless it is there.
+
+    Not through the API: that would give each new emulator another key, and the terminal in which
+    the student has typed the `eval` line would not know it.
+    """
+    if key in iam._access_keys:
+        return
+    iam._create_user({"UserName": [name]})
+    iam._user_inline_policies[name] = {"administrator": ADMINISTRATOR}
+    iam._access_keys[key] = {
+        "UserName": name,
+        "AccessKeyId": key,
+        "SecretAccessKey": secret,
+        "Status": "Active",
+        "CreateDate": iam._now(),
+    }
+
+
+def end_session(name: str) -> int:
+    """End all sessions of this name, as a build's when the build is over; return how many."""
+    found = [
+        session
+        for session in sts._sessions.values()
+        if session["Arn"].endswith(f"/{name}") and ":assumed-role/" in session["Arn"]
+    ]
+    for session in found:
+        session["Expiration"] = 0
+    return len(found)

@@ -1,0 +1,388 @@
+"""The account's door: each attack as a request on the wire, and refused; normal use as ever."""
+
+from __future__ import annotations
+
+import http.client
+import http.server
+import json
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import threading
+import urllib.parse
+
+import botocore.auth
+import botocore.awsrequest
+import botocore.credentials
+import botocore.exceptions
+import pytest
+from lone_account import NAME, answering, zipped
+
+from sandbox.account import keys
+
+EVIL = {
+    "FunctionName": "evil",
+    "Runtime": "python3.13",
+    "Role": "arn:aws:iam::000000000000:role/x",
+    "Handler": "a.b",
+    "Code": {"ZipFile": ""},
+}
+UNSIGNED_ROOT = urllib.parse.urlencode(
+    {
+        "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
+        "X-Amz-Credential": "test/20260101/us-east-1/lambda/aws4_request",
+    }
+)
+FUNCTIONS = "/2015-03-31/functions"
+
+
+def signed(account, method="GET", path=FUNCTIONS, service="lambda", user=keys.STUDENT, body=b""):
+    """Return the headers of a request that is signed as it should be."""
+    credentials = botocore.credentials.Credentials(*account.keys[user])
+    url = f"http://127.0.0.1:{account.port}{path}"
+    request = botocore.awsrequest.AWSRequest(method, url, data=body)
+    botocore.auth.SigV4Auth(credentials, service, "us-east-1").add_auth(request)
+    return dict(request.headers)
+
+
+def functions(account) -> list[str]:
+    listed = account.client("lambda").list_functions()["Functions"]
+    return [found["FunctionName"] for found in listed]
+
+
+def assert_no_cors(headers):
+    assert not [name for name in headers if name.lower().startswith("access-control")]
+
+
+def test_signed_request_passes(account):
+    status, headers, body = account.ask("GET", FUNCTIONS, signed(account))
+    assert status == 200 and b"hello_user" in body
+    assert_no_cors(headers)
+
+
+def test_page_that_names_a_key_and_signs_nothing_is_refused(account):
+    """The request that a form of another site can send: no preflight, root by its name alone."""
+    plain = {"Content-Type": "text/plain"}
+    for headers in (plain, {**plain, "Origin": "http://evil.example"}, {**plain, "Origin": "null"}):
+        path = f"{FUNCTIONS}?{UNSIGNED_ROOT}"
+        status, answered, _ = account.ask("POST", path, headers, json.dumps(EVIL))
+        assert status == 403
+        assert_no_cors(answered)
+    assert functions(account) == ["hello_user"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "x"},
+    ],
+    ids=str,
+)
+def test_request_of_a_page_is_refused_though_it_is_signed(account, headers):
+    status, answered, _ = account.ask("GET", FUNCTIONS, signed(account) | headers)
+    assert status == 403
+    assert_no_cors(answered)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:{}",
+        "127.0.0.1",
+        "127.0.0.1:1",
+        "localhost.evil.example:{}",
+        "127.0.0.1:{}.evil.example",
+        "0.0.0.0:{}",
+        "hellouser.cloudfront.net",
+        "",
+    ],
+)
+def test_host_that_is_not_the_account_s_is_refused(account, host):
+    headers = signed(account) | {"Host": host.format(account.port)}
+    assert account.ask("GET", FUNCTIONS, headers)[0] in (400, 403)
+    health = account.ask("GET", "/_ministack/health", {"Host": host.format(account.port)})
+    assert health[0] in (400, 403)
+
+
+def test_request_without_a_host_is_refused(account):
+    with socket.create_connection(("127.0.0.1", account.port), timeout=30) as connection:
+        connection.sendall(b"GET /_ministack/health HTTP/1.0\r\n\r\n")
+        assert b" 40" in connection.recv(20)
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
+def test_names_of_the_loopback_are_served(account, name):
+    assert account.ask("GET", "/_ministack/health", {"Host": f"{name}:{account.port}"})[0] == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/_ministack/reset",
+        "/_ministack/config",
+        "/_ministack/ready",
+        "/_localstack/health",
+        "/_localstack/init",
+        "/health",
+        "/_aws/ses/messages",
+        "/_aws/sqs/messages?QueueUrl=x",
+        "/_ministack/cfn-response/x",
+        "/_ministack/cfn-signal/x",
+        "/_ministack/rds/iam-auth",
+        "/_ministack/lambda-code/000000000000/us-east-1/hello_user",
+        "/_ministack/lambda-code/000000000000/us-east-1/hello_user?Expires=9999999999&Signature=x",
+        "/restapis/hellouser/default/_user_request_/hello_user",
+        "/%5fministack/reset",
+        "/_sandbox/sessions/x",
+    ],
+)
+def test_inside_of_the_emulator_is_closed(account, method, path):
+    assert account.ask(method, path)[0] == 403
+    # By its headers it is the student; only what has its own answer to that may differ.
+    assert account.ask(method, path, signed(account, method, path))[0] == 403
+    assert functions(account) == ["hello_user"]
+
+
+@pytest.mark.parametrize(
+    "key", ["test", "", "000000000000", "123456789012", "AKIAIOSFODNN7EXAMPLE"]
+)
+def test_other_user_s_key_is_not_root(account, key):
+    account.keys["other"] = [key, "anything"]
+    for service, path in (("lambda", FUNCTIONS), ("sts", "/"), ("s3", "/"), ("iam", "/")):
+        status, _, body = account.ask("GET", path, signed(account, "GET", path, service, "other"))
+        assert status in (400, 403), body
+
+
+def test_wrong_secret_is_refused(account):
+    for user in (keys.ROOT, keys.STUDENT):
+        account.keys["other"] = [account.keys[user][0], "anything"]
+        status, _, body = account.ask("GET", FUNCTIONS, signed(account, user="other"))
+        assert status == 403 and b"signature" in body
+
+
+def test_signature_of_another_request_is_refused(account):
+    headers = signed(account)
+    assert account.ask("DELETE", f"{FUNCTIONS}/hello_user", headers)[0] == 403
+    headers = signed(account, "POST", FUNCTIONS, body=b"{}")
+    assert account.ask("POST", FUNCTIONS, headers, json.dumps(EVIL))[0] == 403
+    assert functions(account) == ["hello_user"]
+
+
+def test_presigned_request_is_refused(account):
+    for service, call, asked in (
+        ("sts", "get_caller_identity", {}),
+        ("lambda", "list_functions", {}),
+        ("s3", "list_buckets", {}),
+    ):
+        url = account.client(service).generate_presigned_url(call, asked)
+        assert account.ask("GET", url.split(f":{account.port}", 1)[1])[0] == 403
+
+
+@pytest.mark.parametrize("authorization", [
+    "AWS test:c2lnbmF0dXJl", "Bearer x", "Basic dGVzdDp0ZXN0", "AWS4-HMAC-SHA256",
+    "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/lambda/aws4_request",
+    "AWS4-ECDSA-P256-SHA256 Credential=test/20260101/lambda/aws4_request, SignedHeaders=host, "
+    "Signature=00",
+])  # fmt: skip
+def test_other_forms_of_authorization_are_refused(account, authorization):
+    for path in (FUNCTIONS, "/", f"{FUNCTIONS}?{UNSIGNED_ROOT}"):
+        assert account.ask("GET", path, {"Authorization": authorization})[0] in (400, 403)
+
+
+def test_preflight_is_not_granted(account):
+    asks = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+    for path in (FUNCTIONS, "/", "/_ministack/reset", "/_ministack/health", "/bucket/key"):
+        status, headers, _ = account.ask("OPTIONS", path, asks)
+        assert status == 403
+        assert_no_cors(headers)
+
+
+def test_websocket_is_refused(account):
+    for path in ("/", "/_aws/execute-api/hellouser/default"):
+        with socket.create_connection(("127.0.0.1", account.port), timeout=30) as connection:
+            connection.sendall(
+                f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{account.port}\r\n"
+                "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+            )
+            assert connection.recv(12) == b"HTTP/1.1 403"
+
+
+def test_endpoint_is_open_to_browsers(account):
+    account.publish(answering("open"))
+    for headers in (
+        {},
+        {"Origin": "http://elsewhere.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"},
+    ):
+        status, answered, body = account.get(headers=headers)
+        assert (status, body) == (200, b"open")
+        assert_no_cors(answered)
+
+
+def test_endpoint_has_the_cors_headers_of_its_api(account):
+    apis = account.client("apigatewayv2")
+    origin = {"Origin": "http://elsewhere.example"}
+    apis.update_api(ApiId="hellouser", CorsConfiguration={"AllowOrigins": [origin["Origin"]]})
+    try:
+        _, headers, _ = account.get(headers=origin)
+        assert headers["Access-Control-Allow-Origin"] == origin["Origin"]
+        assert_no_cors(account.get(headers={"Origin": "http://evil.example"})[1])
+    finally:
+        apis.delete_cors_configuration(ApiId="hellouser")
+    assert_no_cors(account.get(headers=origin)[1])
+
+
+def test_endpoint_answers_by_the_name_in_the_stack_s_output(account):
+    account.publish(answering("by name"))
+    host = {"Host": f"hellouser.execute-api.localhost:{account.port}"}
+    assert account.ask("GET", "/default/hello_user", host)[2] == b"by name"
+    for path in ("/_ministack/reset", "/_ministack/health", FUNCTIONS, "/"):
+        assert account.ask("POST", path, host)[0] == 404
+    assert functions(account) == ["hello_user"]
+
+
+def test_session_that_is_over_is_refused(account):
+    functions = account.as_build("lambda", "AWSCodeBuild-over")
+    other = account.as_build("lambda", "AWSCodeBuild-other")
+    functions.get_function(**NAME)
+    path = "/_sandbox/sessions/AWSCodeBuild-over"
+    for headers in ({}, signed(account, "DELETE", path, "sts")):
+        assert account.ask("DELETE", path, headers)[0] == 403
+    functions.get_function(**NAME)
+    headers = signed(account, "DELETE", path, "sts", keys.ROOT)
+    assert account.ask("DELETE", path, headers)[::2] == (200, b'{"ended": 1}')
+    with pytest.raises(botocore.exceptions.ClientError) as error:
+        functions.update_alias(**NAME, Name="live", FunctionVersion="1")
+    assert error.value.response["Error"]["Code"] == "ExpiredTokenException"
+    other.get_function(**NAME)
+
+
+def test_function_has_its_own_role_and_no_other(account):
+    text = (
+        "import boto3, botocore.exceptions\n"
+        "def hello_user_handler(event, context):\n"
+        "    who = boto3.client('sts').get_caller_identity()['Arn']\n"
+        "    try:\n"
+        "        boto3.client('lambda').list_functions()\n"
+        "    except botocore.exceptions.ClientError as error:\n"
+        "        return who + ' ' + error.response['Error']['Code']\n"
+    )
+    account.publish(zipped(text))
+    who, code = account.get()[2].decode().split()
+    assert ":assumed-role/hello-user-FunctionRole-" in who and code == "AccessDeniedException"
+
+
+def test_body_that_is_too_large_is_refused_early(account):
+    with socket.create_connection(("127.0.0.1", account.port), timeout=60) as connection:
+        connection.sendall(
+            f"PUT /b/k HTTP/1.1\r\nHost: 127.0.0.1:{account.port}\r\n"
+            f"Content-Length: {1 << 40}\r\n\r\n".encode()
+        )
+        piece = b"x" * (1 << 20)
+        with pytest.raises(OSError):
+            for _ in range(200):
+                connection.sendall(piece)
+            raise AssertionError
+
+
+def test_keys_are_random_and_for_their_owner_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(keys, "FILE", tmp_path / "keys.json")
+    previous = os.umask(0)
+    try:
+        keys.make()
+    finally:
+        os.umask(previous)
+    assert stat.S_IMODE(keys.FILE.stat().st_mode) == 0o600
+    made = keys.FILE.read_text()
+    keys.FILE.chmod(0o644)
+    keys.make()
+    assert keys.FILE.read_text() == made and stat.S_IMODE(keys.FILE.stat().st_mode) == 0o600
+    assert len({*keys.of(keys.ROOT), *keys.of(keys.STUDENT)}) == 4
+
+
+PAGE = """<!doctype html><pre id=out>waiting</pre><img src="{account}/_ministack/reset">
+<iframe name=frame></iframe>
+<form method=post target=frame enctype=text/plain action="{account}{functions}?{query}">
+<input name='{body}' value=''></form>
+<script>
+document.forms[0].submit();
+const said = [], tell = (name, promise) => promise.then(
+  async answer => said.push(name + " " + answer.status + " " + await answer.text()),
+  () => said.push(name + " refused"));
+const socket = new Promise((open, close) => {{
+  const one = new WebSocket("{account}/".replace("http", "ws"));
+  one.onopen = () => open({{status: "open", text: () => ""}}); one.onerror = close;
+}});
+const post = {{method: "POST", headers: {{"Content-Type": "text/plain"}}, body: '{body}'}};
+Promise.all([
+  tell("create", fetch("{account}{functions}?{query}", post)),
+  tell("reset", fetch("{account}/_ministack/reset", {{method: "POST"}})),
+  tell("health", fetch("{account}/_ministack/health")),
+  tell("socket", socket),
+]).then(() => setTimeout(() => document.getElementById("out").textContent = said.join("; "), 1000));
+</script>"""
+
+
+@pytest.fixture
+def page(account):
+    """The address of a page on another port that attacks the account in every way it can."""
+    text = PAGE.format(
+        account=f"http://127.0.0.1:{account.port}",
+        functions=FUNCTIONS,
+        query=UNSIGNED_ROOT.replace("&", "&amp;"),
+        body=json.dumps(EVIL),
+    )
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_page_of_another_origin_gets_nothing_in_a_real_browser(account, page, tmp_path):
+    browser = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
+    if not browser:
+        pytest.skip("this machine has no Chromium")
+    done = subprocess.run(
+        [
+            browser,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--virtual-time-budget=20000",
+            f"--user-data-dir={tmp_path}",
+            "--dump-dom",
+            page,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+    )
+    assert "create refused" in done.stdout, done.stdout + done.stderr
+    for name in ("reset", "health", "socket"):
+        assert f"{name} refused" in done.stdout
+    assert functions(account) == ["hello_user"]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 
 from sandbox.fork.repository import HELPER
-from sandbox.laptop.files import write
+from sandbox.laptop.files import place_programs
 from sandbox.laptop.paths import FORK, IMAGE, PYTHON
 
 # CodeBuild's images have the AWS CLI in version 2, PyPI has version 1. Of the options that only
@@ -48,14 +47,8 @@ done
 
 
 def make() -> None:
-    """Write the programs anew: a build may have changed them, which must not reach the next."""
-    folder = IMAGE / "bin"
-    folder.mkdir(parents=True, exist_ok=True)
-    place(folder / "aws", AWS.format(python=shlex.quote(str(PYTHON))))
-    place(folder / f"git-remote-{HELPER}", REMOTE.format(fork=shlex.quote(str(FORK))))
-
-
-def place(path: Path, text: str) -> None:
-    """Write a program."""
-    write(path, text)
-    path.chmod(0o755)
+    """See to it that the programs are there, as we know them, and nothing else."""
+    python, fork = shlex.quote(str(PYTHON)), shlex.quote(str(FORK))
+    remote = f"git-remote-{HELPER}"
+    programs = {"aws": AWS.format(python=python), remote: REMOTE.format(fork=fork)}
+    place_programs(IMAGE / "bin", programs)

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from sandbox import Mistake
-from sandbox.laptop.files import write
+from sandbox.laptop.files import place_programs
 from sandbox.laptop.paths import FOLDER, FORK
 from sandbox.laptop.processes import clean_environment, outside_git, run
 from sandbox.laptop.processes import git as clone_git
@@ -47,9 +47,7 @@ def make() -> None:
         git("symbolic-ref", "HEAD", "refs/heads/main")
     for key, value in SETTINGS.items():
         git("config", key, value)
-    (FORK / "hooks").mkdir(exist_ok=True)
-    write(FORK / "hooks" / "post-receive", HOOK)
-    (FORK / "hooks" / "post-receive").chmod(0o755)
+    place_hook()
     before = remote_url()
     if before and not is_ours(before):
         raise Mistake(
@@ -60,6 +58,11 @@ def make() -> None:
     clone_git("config", f"remote.{REMOTE}.fetch", f"+refs/heads/*:refs/remotes/{REMOTE}/*")
     # The branch at hand, whatever push.default says.
     clone_git("config", f"remote.{REMOTE}.push", "HEAD")
+
+
+def place_hook() -> None:
+    """See to it that the fork has this hook and no other."""
+    place_programs(FORK / "hooks", {"post-receive": HOOK})
 
 
 def remote_url() -> str:

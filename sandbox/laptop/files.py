@@ -6,7 +6,8 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,20 @@ def write(path: Path, text: str) -> None:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def place_programs(folder: Path, programs: Mapping[str, str]) -> None:
+    """See to it that a folder holds these programs and nothing else: a build may change it."""
+    with contextlib.suppress(OSError, ValueError):
+        there = [*folder.iterdir()]
+        known = {path.name: path.read_text() for path in there} == programs
+        if known and all(os.access(path, os.X_OK) and not path.is_symlink() for path in there):
+            return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name, text in programs.items():
+        write(folder / name, text)
+        (folder / name).chmod(0o755)
 
 
 def read_json(path: Path) -> Any:

@@ -18,7 +18,7 @@ from sandbox import Mistake
 from sandbox.laptop import bootstrap, paths, processes
 from sandbox.laptop.files import lock
 from sandbox.laptop.processes import git
-from sandbox.laptop.terminal import say
+from sandbox.laptop.terminal import harmless, say
 
 if TYPE_CHECKING:
     from sandbox.builds.records import Build
@@ -43,9 +43,10 @@ def up(_: argparse.Namespace) -> int:
         # A build that runs moves the alias itself; before any there is nothing to keep.
         keep = idle and not first
         before = releases.live_version() if keep else None
+        since = time.time()
         stack.deploy()
         if keep:
-            releases.keep_live(before)
+            releases.keep_live(before, since)
             releases.restore(records.green_versions())
         if first:
             queue.start_worker()  # what it loads takes as long as what comes now
@@ -150,10 +151,11 @@ def url(_: argparse.Namespace) -> int:
 
 def env(_: argparse.Namespace) -> int:
     """print exports that make the aws command talk to this account, for eval"""
+    from sandbox.account import keys
     from sandbox.account.clients import aws_environment
     from sandbox.laptop.network import LOOPBACK_NAMES
 
-    variables = aws_environment()
+    variables = aws_environment(keys.variables(keys.STUDENT))
     foreign = [name for name in os.environ if name.startswith("AWS_") and name not in variables]
     for name in sorted(foreign):
         print(f"unset {name}")
@@ -167,7 +169,7 @@ def env(_: argparse.Namespace) -> int:
 
 def status(_: argparse.Namespace) -> int:
     """show what runs, what is live, and the last builds; exit 1 if the last build failed"""
-    from sandbox.account import emulator, releases, stack
+    from sandbox.account import emulator, endpoint, releases, stack
     from sandbox.builds import records
     from sandbox.fork import repository
 
@@ -180,6 +182,9 @@ def status(_: argparse.Namespace) -> int:
         print(f"account   running on 127.0.0.1:{state['port']} (pid {state['pid']})")
         print(f"live      version {live.version} ({named})")
         print(f"endpoint  {stack.url()}")
+        answer = endpoint.ask()
+        if answer.failed:
+            print(f"          {harmless(str(answer))}")
     else:
         print("account   not running: type `python3 -m sandbox up`")
     builds = [item for _, item in zip(range(10), records.newest_first(), strict=False)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,21 +19,7 @@ from sandbox.laptop.terminal import say
 
 ALIAS = "live"
 FIRST = "1"  # the template's own version, before any build
-# What makes a version another one than the one before, beside its number and description.
-CONTENT = (
-    "CodeSha256",
-    "Handler",
-    "Runtime",
-    "Role",
-    "MemorySize",
-    "Timeout",
-    "Environment",
-    "Layers",
-    "Architectures",
-    "EphemeralStorage",
-    "LoggingConfig",
-    "TracingConfig",
-)
+SERVICE = re.compile(r"AWSCodeBuild-|root$")  # who moves the alias without being a person
 
 
 @dataclass(frozen=True)
@@ -74,33 +61,54 @@ def make_live(version: str) -> None:
         functions.create_alias(**wanted)
 
 
-def keep_live(before: str | None) -> None:
-    """Make the version live again that was so before a deploy."""
-    if before and live().version != before:
-        say(
-            "This change of the alias moves it, on AWS too; "
-            f"here version {before} is live again, which a build released"
-        )
-        make_live(before)
+@dataclass(frozen=True)
+class Move:
+    """One change of the alias: by which user or session, to which version, when (since 1970)."""
+
+    by: str
+    version: str
+    at: float
+
+    @property
+    def by_a_person(self) -> bool:
+        return not SERVICE.match(self.by)
 
 
-def withdraw_unchanged() -> str:
-    """Withdraw a new version that equals the one before it, and return which one is live.
+def moves(since: float = 0) -> list[Move]:
+    """Return who has moved the alias, the last move first, as CloudTrail tells.
 
-    On AWS publish-version answers with the latest version if code and configuration are unchanged;
-    MiniStack counts each update-function-code as a change.
-    https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html
+    A stack's deploy is no move: CloudFormation does it.
     """
-    version, last = live().version, newest_kept()
-    known = {
-        int(found["Version"]): {key: found.get(key) for key in CONTENT}
-        for found in versions_after(last - 1)
-    }
-    if int(version) <= last or known.get(last) != known[int(version)]:
-        return version
-    make_live(str(last))
-    client("lambda").delete_function(FunctionName=output("FunctionName"), Qualifier=version)
-    return str(last)
+    trail = client("cloudtrail")
+    found = []
+    for name in ("UpdateAlias20150331", "CreateAlias20150331"):
+        wanted = {"AttributeKey": "EventName", "AttributeValue": name}
+        for event in trail.lookup_events(LookupAttributes=[wanted])["Events"]:
+            asked = json.loads(event["CloudTrailEvent"])["requestParameters"]
+            at = event["EventTime"].timestamp()
+            if asked.get("name") == ALIAS and asked.get("functionVersion") and at >= since:
+                found.append(Move(event["Username"], asked["functionVersion"], at))
+    return sorted(found, key=lambda move: move.at, reverse=True)
+
+
+def keep_live(before: str | None, since: float) -> None:
+    """Make live again what was so before a deploy, or what somebody has made live meanwhile."""
+    wanted = next((move.version for move in moves(since)), before)
+    if wanted and live_version() != wanted:
+        say(f"This change of the alias moves it, on AWS too; here version {wanted} is live again")
+        make_live(wanted)
+
+
+def take_back(session: str, since: float, before: str) -> None:
+    """Take back what a red build has done to the alias; what a person does to it stands."""
+    done = moves(since)
+    if live_version() is None or (done and done[0].by == session):
+        make_live(next((move.version for move in done if move.by != session), before))
+
+
+def released_by(session: str, since: float) -> str | None:
+    """Return the version that a build has put live, or None if it has not moved the alias."""
+    return next((move.version for move in moves(since) if move.by == session), None)
 
 
 def newest_kept() -> int:
@@ -142,9 +150,10 @@ def versions_after(number: int) -> Iterator[dict[str, Any]]:
 
 
 def restore(green: list[str]) -> None:
-    """Publish again what the account has forgotten, and see to it that a green version is live.
+    """Publish again what the account has forgotten, and see to it that the right version is live.
 
-    `green` names the versions that green builds have left live, the last one first.
+    That is one of `green`, the versions that green builds have left live, the last one first, or
+    what a person has chosen.
     """
     last = max(int(found["Version"]) for found in versions_after(0))
     numbers = sorted(int(path.stem) for path in RELEASES.glob("*.json"))
@@ -153,7 +162,9 @@ def restore(green: list[str]) -> None:
         say(f"Publishing {len(lost)} version(s) again that the account has lost")
     for number in lost:
         publish_again(number)
-    if lost or live_version() not in [*green, FIRST]:
+    last_move = next(iter(moves()), None)
+    chosen = not lost and last_move is not None and last_move.by_a_person
+    if not chosen and (lost or live_version() not in (green or [FIRST])):
         make_live((green or [FIRST])[0])
 
 
@@ -168,5 +179,6 @@ def publish_again(number: int) -> None:
         if published:  # a number that was withdrawn
             functions.delete_function(FunctionName=name, Qualifier=str(published))
         functions.update_function_code(FunctionName=name, ZipFile=content)
+        functions.get_waiter("function_updated_v2").wait(FunctionName=name)
         done = functions.publish_version(FunctionName=name, Description=description)
         published = int(done["Version"])

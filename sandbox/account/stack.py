@@ -92,6 +92,13 @@ def project() -> Project:
     )
 
 
+def function_log_group() -> str:
+    """Return the name of the log group of the function."""
+    found = client("lambda").get_function_configuration(FunctionName=output("FunctionName"))
+    name = found.get("LoggingConfig", {}).get("LogGroup")
+    return name or f"/aws/lambda/{found['FunctionName']}"
+
+
 def filter_groups() -> list[list[dict[str, Any]]]:
     """Return the filter groups of the build project's webhook."""
     return template.filter_groups(deployed_template())

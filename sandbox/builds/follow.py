@@ -7,13 +7,15 @@ import time
 from typing import TextIO
 
 from sandbox import Mistake
-from sandbox.account import stack
+from sandbox.account import endpoint, stack
 from sandbox.builds.queue import WORKER_LOG, start_worker, worker_lives
 from sandbox.builds.records import Build, load, unfinished
 from sandbox.laptop.files import taken_down
-from sandbox.laptop.terminal import harmless
+from sandbox.laptop.processes import started
+from sandbox.laptop.terminal import harmless, say
 
 RESTARTS = 3
+PATIENCE = 1  # seconds without a worker after which one is looked for
 
 
 def follow(build: Build, out: TextIO) -> Build:
@@ -22,20 +24,29 @@ def follow(build: Build, out: TextIO) -> Build:
     Raises Mistake if the sandbox is taken down, or if no worker stays alive.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    restart_at, stuck, tries = time.monotonic() + 1, build, 0
+    restart_at, stuck, tries = time.monotonic() + PATIENCE, build, 0
+    told, last = False, "\n"
     with open(build.log, "rb") as stream:
         while True:
             known = load(build.number)
             if not known:
                 raise taken_down()
             while piece := stream.read(1 << 16):
-                out.write(harmless(decoder.decode(piece)))
+                text = harmless(decoder.decode(piece))
+                out.write(text)
                 out.flush()
+                last = text[-1:] or last
             if known.has_ended:
+                out.write("" if last == "\n" else "\n")
                 return known
             time.sleep(0.02)
             if worker_lives():
-                restart_at = time.monotonic() + 1
+                restart_at = time.monotonic() + PATIENCE
+            elif time.monotonic() > restart_at and started("sandbox", "work"):
+                restart_at = time.monotonic() + PATIENCE
+                if not told:
+                    say("waiting for the program that runs the builds: it is starting")
+                told = True
             elif time.monotonic() > restart_at:
                 # It was killed. A new one ends the record and takes the rest of the queue.
                 oldest = next(iter(unfinished()), known)
@@ -54,9 +65,13 @@ def verdict(build: Build) -> list[str]:
     version = build.live_after or "1"
     if build.status == "SUCCEEDED":
         known = f"version {version} is live"
-        if version == build.live_before:
-            known = f"version {version} was live already: the code has not changed"
+        if not build.released:
+            known = f"it released nothing, version {version} is still live"
+        elif build.released != version:
+            known = f"version {build.released} was released; version {version} is live since then"
         commit = build.commit[:7]
+        if build.released and (answer := endpoint.ask()).failed:
+            known += f", but {harmless(str(answer))}"
         return [f"BUILD {build.number} SUCCEEDED: {known} (commit {commit})", stack.url()]
     lines = [f"error: {build.reason}"] if build.reason else []
     lines += [f"hint: {build.hint}"] if build.hint else []

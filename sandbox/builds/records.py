@@ -30,6 +30,7 @@ class Build(Request):
     ended: float | None = None
     live_before: str | None = None
     live_after: str | None = None
+    released: str | None = None
     exported: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -96,9 +97,7 @@ def unfinished() -> list[Build]:
 
 
 def green_versions() -> list[str]:
-    """Return the versions that green builds have left live, the last one first."""
+    """Return the versions that green builds have put live, the last one first."""
     return [
-        build.live_after
-        for build in newest_first()
-        if build.status == "SUCCEEDED" and build.live_after
+        build.released for build in newest_first() if build.status == "SUCCEEDED" and build.released
     ]

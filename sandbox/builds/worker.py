@@ -20,7 +20,7 @@ import psutil
 
 from sandbox import Mistake
 from sandbox.account import logs, releases, secrets, stack
-from sandbox.account.clients import assume_role, aws_environment
+from sandbox.account.clients import assume_role, aws_environment, end_sessions
 from sandbox.builds import image, packages
 from sandbox.builds.queue import pending
 from sandbox.builds.records import Build, unfinished
@@ -47,6 +47,7 @@ def work() -> None:
     with contextlib.suppress(Exception):  # without an account each build says so itself
         stack.project()
         releases.live()
+        releases.moves()
     while not unfinished() and time.monotonic() < until:
         time.sleep(0.01)
     gc.freeze()  # what is loaded stays: no collection need look at it
@@ -141,7 +142,7 @@ def machine_of(build: Build, project: Project) -> runner.Machine:
 
     @functools.cache
     def credentials() -> dict[str, str]:
-        return assume_role(project.role_arn, session_of(build))
+        return assume_role(project.role_arn, session_of(build), project.arn)
 
     def environment(chosen: Mapping[str, str]) -> dict[str, str]:
         refuse_foreign_endpoints(chosen)
@@ -158,7 +159,8 @@ def machine_of(build: Build, project: Project) -> runner.Machine:
             "VIRTUAL_ENV": str(venv),
             "TMPDIR": str(CODEBUILD / "tmp"),
         }
-        return {**base, **aws_environment(credentials()), **chosen}
+        config = CODEBUILD / "home" / ".aws" / "config"  # a build's own, gone with it
+        return {**base, **aws_environment(credentials(), config), **chosen}
 
     def check_out(folder: Path) -> None:
         repository.check_out(build.commit, folder, project.source_url, project.clone_depth)
@@ -177,29 +179,36 @@ def session_of(build: Build) -> str:
 def finish(build: Build, outcome: Outcome, project: Project | None = None) -> None:
     """Leave the account as the outcome says, clear up, and end the record."""
     live = build.live_before
+    session, since = session_of(build), build.started or build.submitted
     status, reason = outcome.status, outcome.reason
+    released = None
     try:
+        end_sessions(session)  # what the build may have left behind releases nothing any more
         discard_work()
+        repository.place_hook()
         if status == "SUCCEEDED":
-            live = releases.withdraw_unchanged()
+            released = releases.released_by(session, since)
+        elif live:
+            releases.take_back(session, since, live)
         releases.keep()
+        live = releases.live_version() or live
         project = project or stack.project()
-        credentials = assume_role(project.role_arn, session_of(build))
+        credentials = assume_role(project.role_arn, session, project.arn)
         logs.send(build.log, stack.log_group(project), build.id, credentials)
     except Exception as error:  # the account is gone or the disk is full: `up` builds it again
-        live, status = build.live_before, "FAULT"
+        status, released = "FAULT", None
         reason = f"{reason}; the build could not be ended: {error}".lstrip("; ")
-    if status != "SUCCEEDED" and live:
-        # The alias may have moved before the build went red. On AWS it would stay; here only a
-        # green build changes what is live. Without an account, `up` brings the last green back.
-        with contextlib.suppress(Exception):
-            releases.make_live(live)
+        if live:
+            with contextlib.suppress(Exception):  # without an account, `up` takes it back
+                releases.take_back(session, since, build.live_before or live)
+                live = releases.live_version() or live
     build.change(
         status=status,
         phase=outcome.phase,
         reason=reason,
         hint=outcome.hint,
         live_after=live,
+        released=released,
         exported=dict(outcome.exported),
         ended=time.time(),
     )

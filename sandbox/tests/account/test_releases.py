@@ -34,6 +34,7 @@ def describe(someone):
         .replace("VERSION=$(aws", "aws")
         .replace(
             "--query Version --output text) &&",
+            "&& aws lambda wait function-updated-v2 --function-name hello_user "
             "&& VERSION=$(aws lambda publish-version --function-name hello_user --description "
             "$CODEBUILD_RESOLVED_SOURCE_VERSION --query Version --output text) &&",
         ),
@@ -78,32 +79,6 @@ def test_version_names_its_commit_and_status_shows_it(quick):
     )
 
 
-def test_unchanged_code_answers_with_the_latest_version(quick):
-    """As on AWS: publish-version with nothing changed makes no version, also after a rollback."""
-    old, _ = release(quick, "one")
-    new, _ = release(quick, "two")
-    before = set(versions(quick))
-    quick.write("NOTES.txt", "Nothing that the function contains.\n")
-    quick.commit("Add notes")
-    assert f"version {new} was live already: the code has not changed" in quick.push()[-2]
-    roll_back(quick, old)
-    quick.commit("The same code as the latest")
-    assert f"version {new} is live" in quick.push()[-2]
-    assert (quick.live(), set(versions(quick))) == (new, before)
-
-
-@pytest.mark.long
-def test_same_source_gives_the_same_zip(quick):
-    one, _ = release(quick, "same")
-    release(quick, "different")
-    again, _ = release(quick, "same")
-    found = versions(quick)
-    assert found[one]["CodeSha256"] == found[again]["CodeSha256"]
-    assert int(again) > int(
-        one
-    )  # it differs from the latest version, so it is a new one, as on AWS
-
-
 def test_template_change_is_deployed_without_moving_live(quick):
     release(quick, "before the template")
     version, text = (
@@ -113,8 +88,8 @@ def test_template_change_is_deployed_without_moving_live(quick):
     try:
         quick.edit(
             "template.yml",
-            "      Runtime: python3.13\n",
-            "      Runtime: python3.13\n      MemorySize: 256\n",
+            "      MemorySize: 128\n",
+            "      MemorySize: 256\n",
         )
         quick.up()
         assert (
@@ -217,28 +192,3 @@ def test_requests_never_fail_with_the_real_buildspec(student):
         student.write("hello_user.py", text)
         student.commit("As it was")
         student.push()
-
-
-def test_update_is_in_progress_for_a_moment_that_is_shorter_than_ministacks_own(quick):
-    script = (
-        "from ministack.services import lambda_svc\n"
-        "own = lambda_svc._LAMBDA_STATE_TRANSITION_DELAY\n"
-        "import sandbox.account.ministack\n"
-        "print(own > lambda_svc._LAMBDA_STATE_TRANSITION_DELAY > 0)"
-    )
-    env = quick.env | {"STATE_DIR": str(quick.home), "TMPDIR": str(quick.home)}
-    assert (
-        quick.type(
-            quick.clone / ".sandbox" / "venv" / "bin" / "python", "-c", script, env=env
-        ).stdout
-        == "True\n"
-    )
-    functions = quick.client("lambda")
-    zipped = (quick.clone / ".sandbox" / "releases" / f"{quick.live()}.zip").read_bytes()
-    assert (
-        functions.update_function_code(FunctionName="hello_user", ZipFile=zipped)[
-            "LastUpdateStatus"
-        ]
-        == "InProgress"
-    )
-    functions.get_waiter("function_updated_v2").wait(FunctionName="hello_user")

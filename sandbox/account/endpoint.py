@@ -1,0 +1,64 @@
+"""Whether the endpoint answers, and if not, why: what the function's log says."""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+from dataclasses import dataclass
+
+from sandbox.account.clients import client
+from sandbox.account.stack import function_log_group, url
+from sandbox.laptop.network import DIRECT
+
+ERRORS = ("[ERROR] ", "RequestId: ")  # how Lambda's lines on a failure start
+TIMED_OUT = " Task timed out after "
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a request without a query gets; `reason` and `log` (a group) say why it fails.
+
+    A status of 0 is none.
+    """
+
+    status: int
+    reason: str = ""
+    log: str = ""
+
+    @property
+    def failed(self) -> bool:
+        return not self.status or self.status >= 500
+
+    def __str__(self) -> str:
+        if not self.status:
+            return f"it does not answer: {self.reason}"
+        if not self.failed:
+            return f"it answers {self.status}"
+        reason = self.reason or "its log does not say why"
+        return f"it answers {self.status}: {reason} (log group {self.log})"
+
+
+def ask() -> Answer:
+    """Send one request to the endpoint."""
+    since = int(time.time() * 1000)
+    try:
+        with DIRECT.open(url(), timeout=30) as answer:
+            return Answer(answer.status)
+    except urllib.error.HTTPError as error:
+        if error.code < 500:
+            return Answer(error.code)
+        return Answer(error.code, last_error(since), function_log_group())
+    except OSError as error:
+        return Answer(0, str(error))
+
+
+def last_error(since: int) -> str:
+    """Return the last line on a failure that the function has logged since, in ms since 1970."""
+    group = function_log_group()
+    logs = client("logs")
+    found = ""
+    for event in logs.filter_log_events(logGroupName=group, startTime=since)["events"]:
+        line = event["message"]
+        if line.startswith(ERRORS) or TIMED_OUT in line:
+            found = line.removeprefix(ERRORS[0])
+    return found

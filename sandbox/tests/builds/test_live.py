@@ -1,0 +1,238 @@
+"""What is live moves only when somebody moved it: a green build, or the student."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+
+import pytest
+
+MOVE = "aws lambda update-alias --function-name hello_user --name live --function-version"
+
+
+def released(someone, word) -> str:
+    """Push a commit that answers with this word, and return its version."""
+    someone.say(word)
+    lines = someone.push()
+    assert "SUCCEEDED" in lines[-2], lines
+    return someone.live()
+
+
+def roll_back(someone, version):
+    someone.client("lambda").update_alias(
+        FunctionName="hello_user", Name="live", FunctionVersion=version
+    )
+
+
+def pushed_while(someone, during) -> list[str]:
+    """Push, do something while the build waits for the file `go`, and return the remote's lines."""
+    push = subprocess.Popen(
+        ["git", "push", "sandbox"], cwd=someone.clone, env=someone.env,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    someone.wait_for((someone.clone / "waits").exists)
+    during()
+    (someone.clone / "go").touch()
+    said = push.communicate(timeout=120)[1]
+    for name in ("waits", "go"):
+        (someone.clone / name).unlink()
+    return [line.removeprefix("remote:").strip() for line in said.splitlines()]
+
+
+def waiting(someone) -> str:
+    """Return a command with which a build waits for the file `go`."""
+    return f"touch '{someone.clone}/waits'; until [ -e '{someone.clone}/go' ]; do sleep 0.05; done"
+
+
+def test_rollback_during_a_red_build_stands(quick):
+    old, new = released(quick, "old"), released(quick, "new")
+    quick.say("red", waiting(quick), "exit 1")
+    lines = pushed_while(quick, lambda: roll_back(quick, old))
+    assert f"nothing was released, version {old} is still live" in "\n".join(lines)
+    assert (quick.live(), quick.message()) == (old, "old")
+    quick.sandbox("up", code=1)  # HEAD is red
+    assert quick.live() == old != new
+
+
+def test_what_a_red_build_moved_is_taken_back(quick):
+    before, other = released(quick, "before"), released(quick, "other")
+    quick.say("red", f"{MOVE} {before}", "exit 1")
+    assert f"version {other} is still live" in quick.push()[-1]
+    assert quick.live() == other
+
+
+@pytest.mark.long
+def test_red_build_that_moves_it_again_leaves_the_student_s_choice(quick):
+    one, two, three = (released(quick, word) for word in ("one", "two", "three"))
+    quick.say("red", f"{MOVE} {one}", waiting(quick), f"{MOVE} {three}", "exit 1")
+    lines = pushed_while(quick, lambda: roll_back(quick, two))
+    assert f"version {two} is still live" in "\n".join(lines)
+    assert quick.live() == two
+
+
+@pytest.mark.long
+def test_rollback_during_a_green_build_stands_if_it_comes_later(quick):
+    old = released(quick, "early")
+    quick.say("late")
+    text = (quick.clone / "buildspec.yml").read_text()
+    quick.write("buildspec.yml", text + f"      - {json.dumps(waiting(quick))}\n")
+    quick.commit("Wait after the release")
+    lines = pushed_while(quick, lambda: roll_back(quick, old))
+    [verdict] = [line for line in lines if "SUCCEEDED: " in line]
+    assert f"was released; version {old} is live since then" in verdict
+    assert (quick.live(), quick.message()) == (old, "early")
+
+
+def test_rollback_during_a_deploy_of_the_stack_stands(quick):
+    old, new = released(quick, "first"), released(quick, "second")
+    text = (quick.clone / "template.yml").read_text()
+    quick.edit("template.yml", "      Name: live\n", "      Name: live\n      Description: moved\n")
+    try:
+        up = subprocess.Popen(
+            [*up_command(), "up"], cwd=quick.clone, env=quick.env, stderr=subprocess.PIPE, text=True
+        )
+        said = iter(up.stderr.readline, "")
+        assert any("Deploying template.yml" in line for line in said)
+        roll_back(quick, old)
+        up.communicate(timeout=120)
+        assert quick.live() == old != new
+    finally:
+        quick.write("template.yml", text)
+        quick.up()
+    assert quick.live() == old
+
+
+def up_command() -> list[str]:
+    from sandbox.dev.student import PYTHON
+
+    return [PYTHON, "-m", "sandbox"]
+
+
+DAEMON = """\
+import os, subprocess, sys, time
+if os.fork() or os.setsid() or os.fork():
+    os._exit(0)
+for name in [name for name in os.environ if name.startswith("CODEBUILD_")]:
+    del os.environ[name]
+if len(sys.argv) == 2:
+    os.execv(sys.executable, [sys.executable, *sys.argv, "again"])  # with a clean environment
+while not os.path.exists(sys.argv[1] + "/go"):
+    time.sleep(0.05)
+done = subprocess.run("MOVE 1", shell=True, capture_output=True, text=True)
+open(sys.argv[1] + "/said", "w").write(done.stderr or "moved")
+""".replace("MOVE", MOVE)
+
+
+@pytest.mark.skipif("sys.platform != 'linux'")
+def test_credentials_end_with_a_build_whose_worker_was_killed(quick):
+    """What it has left behind runs on, unseen, and can release nothing."""
+    version = released(quick, "kept")
+    quick.write("daemon.py", DAEMON)
+    quick.say(
+        "killed", f"python daemon.py '{quick.clone}'", "sleep 0.5", "kill -9 $PPID", "sleep 60"
+    )
+    quick.push()
+    assert quick.builds()[-1]["status"] == "FAULT"
+    (quick.clone / "go").touch()
+    said = quick.wait_for(
+        lambda: (quick.clone / "said").exists() and (quick.clone / "said").read_text()
+    )
+    for name in ("go", "said", "daemon.py"):
+        (quick.clone / name).unlink()
+    assert "calling the UpdateAlias operation: The security token" in said
+    assert (quick.live(), quick.message()) == (version, "kept")
+    released(quick, "again")
+
+
+def test_up_repairs_what_nobody_made_live(quick):
+    version = released(quick, "right")
+    root = json.loads((quick.clone / ".sandbox" / "account" / "keys.json").read_text())["root"]
+    keys = dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), root, strict=True))
+    env = quick.aws_environment() | keys
+    quick.type("sh", "-c", f"{MOVE} 1", env=env)
+    assert quick.live() == "1"
+    quick.up()
+    assert (quick.live(), quick.message()) == (version, "right")
+    roll_back(quick, "1")
+    quick.up()
+    assert quick.live() == "1"  # a person has said so
+    roll_back(quick, version)
+
+
+def test_build_without_deploy_commands_says_that_nothing_was_released(quick):
+    version = released(quick, "deployed")
+    quick.write("buildspec.yml", "version: 0.2\nphases: {build: {commands: ['true']}}\n")
+    quick.commit("Deploy nothing")
+    number = len(quick.builds()) + 1
+    assert (
+        f"BUILD {number} SUCCEEDED: it released nothing, version {version} is still live"
+        in quick.push()[-2]
+    )
+    assert quick.builds()[-1]["released"] is None
+
+
+def test_same_code_is_a_new_version_as_on_aws(quick):
+    one = released(quick, "same")
+    quick.write("NOTES.txt", f"Nothing that the function contains: {time.time()}\n")
+    quick.commit("Add notes")
+    assert "SUCCEEDED" in quick.push()[-2]
+    assert int(quick.live()) == int(one) + 1
+
+
+def test_line_without_an_end_has_nothing_glued_to_it(quick):
+    quick.say("no end", "printf 'no end of the line'; sleep 1; kill -9 $PPID; sleep 60")
+    lines = quick.push()
+    assert any(line.endswith("no end of the line") for line in lines)
+    assert not [line for line in lines if "of the line[sandbox]" in line]
+    released(quick, "ends")
+
+
+def test_worker_that_starts_slowly_is_waited_for(quick):
+    """Not three more of them, and no verdict before it has come to an end."""
+    code = quick.clone / "sandbox" / "builds" / "worker.py"
+    text = code.read_text()
+    code.write_text(
+        "import time\ntime.sleep(6)\n" + text.replace("from __future__ import annotations\n", "")
+    )
+    try:
+        quick.say("slow")
+        push = subprocess.Popen(
+            ["git", "push", "sandbox"],
+            cwd=quick.clone,
+            env=quick.env,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        workers = [len(working(quick))]
+        while push.poll() is None:
+            workers.append(len(working(quick)))
+            time.sleep(0.2)
+        said = push.communicate()[1]
+    finally:
+        code.write_text(text)
+    assert "[sandbox] waiting for the program that runs the builds: it is starting" in said
+    assert "SUCCEEDED" in said and quick.message() == "slow"
+    assert "ends at once" not in said
+    assert max(workers) <= workers[0] + 1
+
+
+def working(someone) -> list[str]:
+    """Return the workers of a clone."""
+    return [line for line in someone.processes() if line.endswith("-m sandbox work")]
+
+
+def test_endpoint_that_does_not_answer_is_told_with_its_reason(quick):
+    quick.say("fine")
+    quick.write("hello_user.py", "import no_such_package\n")
+    quick.write("test.txt", "")
+    quick.commit("Import what is not there")
+    why = (
+        "it answers 500: Runtime.ImportModuleError: Unable to import module 'hello_user': "
+        "No module named 'no_such_package' (log group /aws/lambda/hello_user)"
+    )
+    verdict = quick.push()[-2]
+    assert f"SUCCEEDED: version {quick.live()} is live, but {why}" in verdict
+    assert f"\n          {why}\n" in quick.sandbox("status").stdout
+    released(quick, "fine again")
+    assert "it answers" not in quick.sandbox("status").stdout

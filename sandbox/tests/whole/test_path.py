@@ -83,13 +83,13 @@ def test_push_green_goes_live(student):
     assert f"version {student.live()} (commit {commit[:7]}: Say Welcome)" in shown
 
 
-def test_push_unchanged_code_keeps_the_version(student):
-    before = student.live()
+def test_push_of_unchanged_code_is_a_new_version_as_on_aws(student):
+    before = int(student.live())
     student.write("NOTES.txt", "A change that the function does not contain.\n")
     student.commit("Add notes")
     lines = student.push()
-    assert f"version {before} was live already: the code has not changed" in lines[-2]
-    assert student.live() == before
+    assert f"version {before + 1} is live" in lines[-2]
+    assert student.live() == str(before + 1)
 
 
 def test_push_other_branch_is_not_built(student):

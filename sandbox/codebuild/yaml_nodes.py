@@ -10,8 +10,10 @@ from typing import Any
 
 import yaml
 
+from sandbox.codebuild import yaml_errors
+
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-QUOTE_IT = "put the whole command in single quotes, or write it below `- |`"
+QUOTE_IT = yaml_errors.QUOTE_IT
 
 
 class BuildspecError(Exception):
@@ -110,16 +112,12 @@ def explained(error: yaml.MarkedYAMLError, text: str) -> BuildspecError:
     mark = (error.context_mark if unclosed else None) or error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     lines = text.splitlines()
-    written = lines[line - 1] if line <= len(lines) else ""
-    if "cannot start any token" in problem:
-        tab = not written[:column].strip() and "\t" in written[:column]
-        hint = (
-            "indent with spaces: YAML takes no tabs"
-            if tab
-            else f"{written[column - 1 : column]!r} cannot start a plain text: {QUOTE_IT}"
-        )
-    elif "mapping values are not allowed" in problem:
-        hint = f"a colon with a space after it makes a key: {QUOTE_IT}"
+    start = error.context_mark.line + 1 if error.context_mark else line
+    if tab := yaml_errors.of_tab(lines, line, start):
+        hint = tab
+    elif "cannot start any token" in problem:
+        sign = yaml_errors.line_at(lines, line)[column - 1 : column]
+        hint = f"{sign!r} cannot start a plain text: {QUOTE_IT}"
     elif "alias" in problem or "alias" in context:
         hint = f"a text that starts with * is an alias in YAML: {QUOTE_IT}"
     elif "expected a single document" in context:
@@ -133,9 +131,7 @@ def explained(error: yaml.MarkedYAMLError, text: str) -> BuildspecError:
     elif unclosed:
         hint = "close the quotation mark that was opened"
     else:
-        hint = (
-            "line up the keys of one level in one column, and each `- ` of one list in one column"
-        )
+        hint = yaml_errors.of_structure(problem, lines, line, column, start)
     return BuildspecError(f"{problem} at line {line}", hint, line, column)
 
 

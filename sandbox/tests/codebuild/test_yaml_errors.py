@@ -1,0 +1,73 @@
+"""Which line to look at, and what to type, for the slips that YAML itself explains badly."""
+
+from pathlib import Path
+
+import pytest
+
+from sandbox.codebuild.reader import read
+from sandbox.codebuild.yaml_nodes import BuildspecError
+
+OWN = (Path(__file__).parents[3] / "buildspec.yml").read_text(encoding="utf-8").splitlines()
+START = "version: 0.2\nphases:\n  build:\n    commands:\n"
+# A name, what stands below START (or a whole file), the line that YAML names, part of the hint.
+SLIPS = [
+    ("tab", "\t- x", 5, "line 5 is indented with a tab: indent with spaces"),
+    ("tab after spaces", "    \t- x", 5, "line 5 is indented with a tab: indent with spaces"),
+    ("tab after the dash", "      -\tx", 5, "line 5 is indented with a tab: indent with spaces"),
+    ("tab in the next item", "      - x\n\t- y", 6, "line 6 is indented with a tab"),
+    ("tab in a block", "      - |\n\techo", 6, "line 6 is indented with a tab"),
+    (
+        "no dash",
+        "      - 'x'\n      pytest\n      - y",
+        7,
+        "line 6, `pytest`: a command needs `- `",
+    ),
+    ("no dash, a colon", "      - x\n      echo a: b", 6, "line 6, `echo a: b`: a command needs"),
+    ("no dash at first", "      'x'\n      - y", 6, "line 5, `'x'`: a command needs `- `"),
+    ("no blank", "      - x\n      -y", 7, "line 6, `-y`: write a blank after the `-`"),
+    ("open double", '      - "x\n      - y', 5, "close the quotation mark that was opened"),
+    ("open before another", '      - "x\n      - echo "y"', 6, 'mark " was opened before line 6'),
+    ("open single", "      - 'x\n      - 'y'", 6, "mark ' was opened before line 6"),
+    ("apostrophe", "      - 'echo it's'", 5, "in single quotes write an apostrophe twice"),
+    (
+        "text after a quote",
+        '      - "pip" install x',
+        5,
+        "goes on after its closing quotation mark",
+    ),
+    ("test with a bracket", "      - [ -f x ] && y", 5, "put the whole command in single quotes"),
+    ("open bracket", "      - [ x\n      - y", 7, "close the bracket that was opened on line 5"),
+    ("brace", "      - {a} b", 5, "put the whole command in single quotes"),
+    ("sign", "      - @x", 5, "'@' cannot start a plain text"),
+    ("out of line", "      - x\n     - y", 6, "each `- ` of one list in one column: look at the"),
+    ("no colon", "version: 0.2\nphases:\n  build\n    commands:\n", 4, "write `build:` on line 3"),
+    (
+        "no colon above",
+        "version: 0.2\nphases\n  build:\n    x:\n",
+        3,
+        "line 2, `phases`: a command",
+    ),
+    ("too deep", "version: 0.2\n phases:\n", 2, "one column, and end each key with a colon: look"),
+]
+
+
+@pytest.mark.parametrize(
+    "text, line, hint", [slip[1:] for slip in SLIPS], ids=[s[0] for s in SLIPS]
+)
+def test_slip_is_named_with_what_to_type(text, line, hint):
+    whole = text if text.startswith("version") else START + text
+    with pytest.raises(BuildspecError) as error:
+        read(whole.encode())
+    assert error.value.line == line
+    assert hint in error.value.hint
+
+
+@pytest.mark.parametrize("number", [n for n, line in enumerate(OWN) if line.startswith(" ")])
+@pytest.mark.parametrize("how", ["\t{}", "{}\t", "{:.0}\t"])
+def test_tab_anywhere_in_an_indentation_is_called_a_tab(number, how):
+    written = OWN[number].lstrip()
+    blanks = OWN[number][: -len(written)]
+    lines = [*OWN[:number], how.format(blanks) + written, *OWN[number + 1 :]]
+    with pytest.raises(BuildspecError) as error:
+        read("\n".join(lines).encode())
+    assert error.value.hint.startswith(f"line {number + 1} is indented with a tab")

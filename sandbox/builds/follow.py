@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 import time
 from typing import TextIO
 
@@ -65,7 +66,9 @@ def verdict(build: Build) -> list[str]:
     version = build.live_after or "1"
     if build.status == "SUCCEEDED":
         known = f"version {version} is live"
-        if not build.released:
+        if build.reason:
+            known = f"{build.reason}, version {version} is still live"
+        elif not build.released:
             known = f"it released nothing, version {version} is still live"
         elif build.released != version:
             known = f"version {build.released} was released; version {version} is live since then"
@@ -73,8 +76,15 @@ def verdict(build: Build) -> list[str]:
         if build.released and (answer := endpoint.ask()).failed:
             known += f", but {harmless(str(answer))}"
         return [f"BUILD {build.number} SUCCEEDED: {known} (commit {commit})", stack.url()]
-    lines = [f"error: {build.reason}"] if build.reason else []
+    lines = [f"error: {in_one_line(build.reason)}"] if build.reason else []
+    lines += [f"said: {build.said}"] if build.said else []
     lines += [f"hint: {build.hint}"] if build.hint else []
     where = f" in {build.phase}" if build.phase else ""
     still = f"nothing was released, version {version} is still live"
     return [*lines, f"BUILD {build.number} {build.status}{where}: {still}"]
+
+
+def in_one_line(reason: str) -> str:
+    """Return a reason with the first line only of a command that has several."""
+    short = re.sub(r"\n.*(?=\. Reason: exit status \d+$)", " …", reason, flags=re.DOTALL)
+    return harmless(short)

@@ -26,6 +26,7 @@ class Build(Request):
     status: str = "QUEUED"
     phase: str | None = None
     reason: str = ""
+    said: str = ""
     hint: str = ""
     ended: float | None = None
     live_before: str | None = None

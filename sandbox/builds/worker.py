@@ -21,7 +21,7 @@ import psutil
 from sandbox import Mistake
 from sandbox.account import logs, releases, secrets, stack
 from sandbox.account.clients import assume_role, aws_environment, end_sessions
-from sandbox.builds import image, packages
+from sandbox.builds import hints, image, packages
 from sandbox.builds.queue import pending
 from sandbox.builds.records import Build, unfinished
 from sandbox.codebuild import runner
@@ -202,11 +202,16 @@ def finish(build: Build, outcome: Outcome, project: Project | None = None) -> No
             with contextlib.suppress(Exception):  # without an account, `up` takes it back
                 releases.take_back(session, since, build.live_before or live)
                 live = releases.live_version() or live
+    found = hints.Finding()
+    if status == "FAILED":
+        with contextlib.suppress(OSError):
+            found = hints.find(logs.end_of(build.log), reason)
     build.change(
         status=status,
         phase=outcome.phase,
         reason=reason,
-        hint=outcome.hint,
+        said=found.said,
+        hint=found.hint or outcome.hint,
         live_after=live,
         released=released,
         exported=dict(outcome.exported),

@@ -20,6 +20,8 @@ from sandbox.codebuild.shell import Shell
 from sandbox.codebuild.variables import Secret, chosen_variables, exportable, own_variables
 from sandbox.codebuild.yaml_nodes import BuildspecError
 
+NOTHING = "no command ran, so nothing was tested and nothing released"
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -64,9 +66,11 @@ def run(request: Request, project: Project, machine: Machine, log: Log) -> Outco
     )
     try:
         outcome = run_phases(spec, shell, log)
+        for line, text in spec.warnings:
+            log.note(f"buildspec, line {line}: {text}")  # once more: it may be why, and unseen
+        if not any(phase.commands or phase.finally_commands for phase in spec.phases.values()):
+            outcome = replace(outcome, reason=NOTHING)
         if outcome.status == "FAILED":
-            for line, text in spec.warnings:
-                log.note(f"buildspec, line {line}: {text}")  # once more: one of them may be why
             outcome = replace(
                 outcome, hint='mend it, `git commit -am "…"`, then `git push sandbox`'
             )

@@ -1,0 +1,136 @@
+"""What the command that failed has said, and what to do: read from the end of a build's log."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from sandbox.laptop.terminal import one_line
+
+MOST = 300  # characters of what is quoted
+PUSH = 'then `git commit -am "…"` and `git push sandbox`'
+PACKAGE = (
+    "a package needs a line in requirements.txt, for the tests, and a place in the zip, for the "
+    "function: README.md, chapter 10, `A package`"
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The words that name a failure, and what to do about it; either may be empty."""
+
+    said: str = ""
+    hint: str = ""
+
+
+NO_TEST = Finding(
+    "no tests ran",
+    "no test was found: files are called `test_*.py`, and the functions in them `test_…`",
+)
+
+
+def find(log: str, reason: str) -> Finding:
+    """Return what the output of the failed command tells; `reason` is the one of the build."""
+    match = re.fullmatch(
+        r"Error while executing command: (.*)\. Reason: exit status (\d+)", reason, re.DOTALL
+    )
+    if not match:
+        return Finding()
+    end = log.rfind(f"Command did not exit successfully {match[1]} exit status {match[2]}")
+    start = log.rfind(f"Running command {match[1]}\n", 0, max(end, 0))
+    lines = log[start:end].removeprefix(f"Running command {match[1]}\n") if start >= 0 else ""
+    output = "\n".join(lines.splitlines()[:-1])  # the last one is where that message begins
+    if match[2] == "5" and "no tests ran" in output:  # pytest's exit status for it
+        return NO_TEST
+    for explain in EXPLANATIONS:
+        if found := explain(output):
+            return Finding(one_line(found.said)[:MOST], one_line(found.hint)[:MOST])
+    words = [line.strip() for line in output.splitlines() if line.strip()]
+    return Finding(one_line(words[-1])[:MOST] if words else "")
+
+
+def syntax_error(output: str) -> Finding | None:
+    """Find the line of a file that Python cannot read."""
+    found = re.findall(
+        r'^(?:E +|INTERNALERROR>)? *File "([^"]+)", line (\d+)\n(.*)\n'
+        r"(?:.*\^.*\n)?(?:E +|INTERNALERROR> )?((?:Syntax|Indentation|Tab)Error: .*)$",
+        output,
+        re.MULTILINE,
+    )
+    if not found:
+        return None
+    path, line, code, error = found[-1]
+    name, written = PurePath(path).name, re.sub(r"^(?:E |INTERNALERROR>)", "", code).strip()
+    return Finding(
+        f"{name}, line {line}: {error}: {written}",
+        f"mend line {line} of {name}, or a bracket or quotation mark above it, {PUSH}",
+    )
+
+
+def failed_import(output: str) -> Finding | None:
+    """Find what Python could not import."""
+    found = re.findall(r"^(?:E +)?((?:ModuleNotFound|Import)Error: .+)$", output, re.MULTILINE)
+    return Finding(found[-1], of_import(found[-1])) if found else None
+
+
+def of_import(message: str) -> str:
+    """Return what to do about a message of Python's import, or nothing."""
+    if missing := re.search(r"No module named '([\w.]+)'", message):
+        name = missing[1].split(".")[0]
+        return f"if {name} is a file of yours, type `git add {name}.py`; {PACKAGE}"
+    if missing := re.search(r"cannot import name '(\w+)' from (?:\S+ module )?'([\w.]+)'", message):
+        return f"{missing[2]}.py has no {missing[1]}: write the same name in both files, {PUSH}"
+    return ""
+
+
+def failed_test(output: str) -> Finding | None:
+    """Find the first failure in pytest's summary."""
+    _, _, summary = output.rpartition("short test summary info")
+    found = re.findall(r"^(?:FAILED|ERROR) .+$", summary, re.MULTILINE)
+    if not found:
+        return None
+    others = f" (and {len(found) - 1} more)" if found[1:] else ""
+    return Finding(found[0][: MOST - len(others)] + others)
+
+
+def function_answer(output: str) -> Finding | None:
+    """Find what an invoked function has answered."""
+    for line in reversed(output.splitlines()):
+        if line.startswith("{"):
+            try:
+                answer: dict[str, Any] = json.loads(line)
+            except ValueError:
+                continue
+            if "errorMessage" in answer:
+                kind = str(answer.get("errorType", "Error"))
+                message = str(answer["errorMessage"])
+                return Finding(f"the function said {kind}: {message}", of_function(kind, message))
+    return None
+
+
+def of_function(kind: str, message: str) -> str:
+    """Return what to do about an error with which a function has answered."""
+    if kind == "Runtime.ImportModuleError":
+        missing = re.search(r"module '(\w+)': No module named '([\w.]+)'", message)
+        if missing and missing[1] == missing[2]:
+            return (
+                f"the zip holds no {missing[1]}.py: pack that file in buildspec.yml, "
+                "or name another one as `Handler:` in template.yml, then `python3 -m sandbox up`"
+            )
+        return of_import(message)
+    return {
+        "Runtime.HandlerNotFound": "give the function the name that `Handler:` in template.yml has",
+        "Runtime.UserCodeSyntaxError": f"mend the line that the message names, {PUSH}",
+    }.get(kind, "")
+
+
+EXPLANATIONS: tuple[Callable[[str], Finding | None], ...] = (
+    function_answer,
+    syntax_error,
+    failed_import,
+    failed_test,
+)

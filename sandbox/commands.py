@@ -48,6 +48,8 @@ def up(_: argparse.Namespace) -> int:
         if keep:
             releases.keep_live(before, since)
             releases.restore(records.green_versions())
+            for setting in releases.settings_to_come():
+                say(f"The next build publishes {setting}: `python3 -m sandbox build` starts one")
         if first:
             queue.start_worker()  # what it loads takes as long as what comes now
         repository.make()
@@ -67,21 +69,18 @@ def up(_: argparse.Namespace) -> int:
 
 def build_main(has_worker: bool) -> str:
     """Build the fork's main unless it has been built, and return how that went."""
-    from sandbox.builds import queue, records
+    from sandbox.builds import follow, queue, records
     from sandbox.codebuild.project import NO_COMMIT
     from sandbox.fork import repository
     from sandbox.fork.webhook import Push
 
-    head = git("rev-parse", "HEAD").stdout.strip()
     main = repository.commit_of("refs/heads/main")
     if not main:
         raise Mistake("the fork has no branch main", "type `git push sandbox HEAD:main`")
     newest = next((item for item in records.newest_first() if item.commit == main), None)
     if newest and newest.status in ("SUCCEEDED", "FAILED", "TIMED_OUT"):
-        built = f"build {newest.number} has built ({newest.status})"
-        say(f"The fork's main is at {main[:7]}, which {built}")
-        if head != main:
-            say(f"Your HEAD is at {head[:7]}: `git push sandbox` pushes it")
+        for line in follow.standing(newest, git("rev-parse", "HEAD").stdout.strip()):
+            say(line)
         return newest.status
     if not newest or newest.has_ended:
         if not has_worker:

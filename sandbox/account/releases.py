@@ -18,6 +18,7 @@ from sandbox.laptop.paths import RELEASES
 from sandbox.laptop.terminal import say
 
 ALIAS = "live"
+SETTINGS = ("Handler", "Runtime", "Role", "MemorySize", "Timeout", "Environment", "Layers")
 FIRST = "1"  # the template's own version, before any build
 SERVICE = re.compile(r"AWSCodeBuild-|root$")  # who moves the alias without being a person
 
@@ -42,6 +43,23 @@ def live() -> Release:
         ) from None
     found = functions.get_function_configuration(FunctionName=name, Qualifier=version)
     return Release(version, found.get("Description", ""))
+
+
+def settings_to_come() -> list[str]:
+    """Return each setting that the stack's function has and the live version has not yet.
+
+    CloudFormation changes $LATEST only; a version keeps what it was published with.
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html
+    """
+    functions = client("lambda")
+    name = output("FunctionName")
+    now = functions.get_function_configuration(FunctionName=name)
+    live = functions.get_function_configuration(FunctionName=name, Qualifier=ALIAS)
+    return [
+        f"{key} {now.get(key)} (version {live['Version']}, which is live, has {live.get(key)})"
+        for key in SETTINGS
+        if now.get(key) != live.get(key)
+    ]
 
 
 def live_version() -> str | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +23,7 @@ CONNECTION = f"arn:aws:codeconnections:{REGION}:000000000000:connection/laptop"
 
 def deploy() -> None:
     """Deploy template.yml with the same command as on AWS; raises Mistake with its reasons."""
+    last = next((event["EventId"] for event in events()), None)
     done = aws(
         *("cloudformation", "deploy", "--stack-name", STACK, "--template-file", TEMPLATE),
         *("--capabilities", "CAPABILITY_IAM", "--no-fail-on-empty-changeset"),
@@ -31,17 +35,28 @@ def deploy() -> None:
         check=False,
     )
     if done.returncode:
-        failed = "StackEvents[?contains(ResourceStatus, `FAILED`)].ResourceStatusReason"
-        events = aws(
-            *("cloudformation", "describe-stack-events", "--stack-name", STACK),
-            *("--output", "text", "--query", failed),
-            check=False,
-        )
-        reasons = [*done.stderr.strip().splitlines(), *events.stdout.strip().splitlines()]
+        reasons = [*done.stderr.strip().splitlines(), *failures(after=last)]
         raise Mistake(
             "template.yml could not be deployed:\n" + "\n".join(dict.fromkeys(reasons)),
             "mend template.yml, then type `python3 -m sandbox up`; what is live stays as it was",
         )
+
+
+def events() -> Iterator[dict[str, Any]]:
+    """Yield what has happened to the stack, the last event first; nothing if it is not there."""
+    stacks = client("cloudformation")
+    with contextlib.suppress(stacks.exceptions.ClientError):
+        yield from stacks.describe_stack_events(StackName=STACK)["StackEvents"]
+
+
+def failures(after: str | None) -> list[str]:
+    """Return why resources have failed since an event, the last one first."""
+    since = itertools.takewhile(lambda event: event["EventId"] != after, events())
+    return [
+        event["ResourceStatusReason"]
+        for event in since
+        if "FAILED" in event["ResourceStatus"] and event.get("ResourceStatusReason")
+    ]
 
 
 def repository_url() -> str:

@@ -8,9 +8,10 @@ import time
 from typing import TextIO
 
 from sandbox import Mistake
-from sandbox.account import endpoint, stack
+from sandbox.account import endpoint, releases, stack
 from sandbox.builds.queue import WORKER_LOG, start_worker, worker_lives
 from sandbox.builds.records import Build, load, unfinished
+from sandbox.fork import repository
 from sandbox.laptop.files import taken_down
 from sandbox.laptop.processes import started
 from sandbox.laptop.terminal import harmless, say
@@ -82,6 +83,30 @@ def verdict(build: Build) -> list[str]:
     where = f" in {build.phase}" if build.phase else ""
     still = f"nothing was released, version {version} is still live"
     return [*lines, f"BUILD {build.number} {build.status}{where}: {still}"]
+
+
+def standing(newest: Build, head: str) -> list[str]:
+    """Return how the fork's main stands, whose last build has ended, beside the clone's HEAD."""
+    built = f"build {newest.number} has built ({newest.status})"
+    lines = [f"The fork's main is at {newest.commit[:7]}, which {built}"]
+    if head != newest.commit:
+        way = repository.way_to_main(head, newest.commit)
+        lines.append(f"Your HEAD is at {head[:7]}, {way}")
+    moved = releases.live().version != newest.live_after
+    if moved or newest.status != "SUCCEEDED":
+        lines.append(what_is_live())
+    if moved and newest.status == "SUCCEEDED":
+        lines.append("hint: type `python3 -m sandbox build` to make the fork's main live")
+    return lines
+
+
+def what_is_live() -> str:
+    """Return which version is live, and from which commit."""
+    live = releases.live()
+    named = live.commit or "no description"
+    if repository.commit_of(live.commit):
+        named = f"commit {live.commit[:7]}: {repository.subject(live.commit)}"
+    return f"Version {live.version} is live ({named})"
 
 
 def in_one_line(reason: str) -> str:

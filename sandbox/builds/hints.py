@@ -44,7 +44,7 @@ def find(log: str, reason: str) -> Finding:
     start = log.rfind(f"Running command {match[1]}\n", 0, max(end, 0))
     lines = log[start:end].removeprefix(f"Running command {match[1]}\n") if start >= 0 else ""
     output = "\n".join(lines.splitlines()[:-1])  # the last one is where that message begins
-    if match[2] == "5" and "no tests ran" in output:  # pytest's exit status for it
+    if match[2] == "5" and re.search(r"no tests ran|\d deselected in", output):  # pytest's status
         return NO_TEST
     for explain in EXPLANATIONS:
         if found := explain(output):
@@ -88,13 +88,19 @@ def of_import(message: str) -> str:
 
 
 def failed_test(output: str) -> Finding | None:
-    """Find the first failure in pytest's summary."""
-    _, _, summary = output.rpartition("short test summary info")
+    """Find the first failure in pytest's summary, with the reason that is cut off there."""
+    before, _, summary = output.rpartition("short test summary info")
     found = re.findall(r"^(?:FAILED|ERROR) .+$", summary, re.MULTILINE)
     if not found:
         return None
+    first, _, reason = found[0].partition(" - ")
+    name = first.rpartition("::")[2].removeprefix("ERROR ")
+    section = re.split(rf"^_+ .*{re.escape(name)} _+$", before, maxsplit=1, flags=re.MULTILINE)[-1]
+    full = re.search(r"^E +(\S.*)$", section, re.MULTILINE)
+    if full and (not reason or reason.endswith("...")):
+        reason = full[1]
     others = f" (and {len(found) - 1} more)" if found[1:] else ""
-    return Finding(found[0][: MOST - len(others)] + others)
+    return Finding(f"{first} - {reason}"[: MOST - len(others)] + others)
 
 
 def function_answer(output: str) -> Finding | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sandbox.account import stack
-from sandbox.builds import queue
+from sandbox.builds import follow, queue
 from sandbox.builds.records import Build
+from sandbox.codebuild.project import NO_COMMIT
 from sandbox.fork import repository, webhook
 from sandbox.laptop.terminal import say
 
@@ -44,4 +45,6 @@ def why(push: webhook.Push, refusal: webhook.Refusal) -> list[str]:
     if "HEAD_REF" in refusal.kinds and push.ref.startswith("refs/heads/"):
         branch = push.shown.replace("refs/heads/", "", 1)
         said.append(f"hint: type `git checkout main && git merge {branch} && git push sandbox`")
+    if push.after == NO_COMMIT and push.ref == "refs/heads/main":
+        said.append(follow.what_is_live())
     return said

@@ -117,6 +117,22 @@ def push_head() -> None:
     )
 
 
+def way_to_main(head: str, main: str) -> str:
+    """Return what to type so that the clone's HEAD and the fork's main become one.
+
+    A plain push would be refused where HEAD is behind the fork's main or beside it, and would
+    publish no main from another branch.
+    """
+    force = f"`git push --force {REMOTE} HEAD:main`"
+    if git("merge-base", "--is-ancestor", head, main, check=False).returncode == 0:
+        pull = f"`git pull --ff-only {REMOTE} main`"
+        return f"behind the fork's main: {pull} brings it there, {force} takes the fork back to it"
+    if clone_git("merge-base", "--is-ancestor", main, head, check=False).returncode:
+        pull = f"`git pull --rebase {REMOTE} main`"
+        return f"beside the fork's main: {pull} puts your commits on top, {force} drops the others"
+    return f"ahead of the fork's main: `git push {REMOTE} HEAD:main` pushes it there"
+
+
 def check_out(commit: str, folder: Path, origin: str, depth: int) -> None:
     """Check a commit out as CodeBuild does with this GitCloneDepth, and leave `origin` behind.
 

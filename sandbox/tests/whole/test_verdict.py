@@ -1,0 +1,224 @@
+"""The last lines: of a push, green or red, and of `up`."""
+
+import json
+import re
+
+import pytest
+
+NO_COMMAND = "version: 0.2\nphases:\n  build:\n    comands:\n      - pytest\n"
+
+
+def spoil(someone, name, old, new):
+    """Change one file of a green commit, push, and return the last five lines."""
+    someone.edit(name, old, new)
+    someone.commit(f"Change {name}")
+    return someone.push()[-5:]
+
+
+def mend(someone):
+    """Take the last commit back, with another on top."""
+    someone.git("revert", "--no-edit", "HEAD")
+    assert any("SUCCEEDED" in line for line in someone.push()[-2:])
+
+
+@pytest.mark.parametrize(
+    "name, old, new, said, hint",
+    [
+        (
+            "hello_user.py",
+            '"hello user"',
+            '"good day"',
+            "FAILED test_hello_world.py::test_hello_user_without_a_user[http-no-query] - Assertion",
+            'mend it, `git commit -am "…"`, then `git push sandbox`',
+        ),
+        (
+            "hello_user.py",
+            "import json\n",
+            "import json\nimport no_such_package\n",
+            "ModuleNotFoundError: No module named 'no_such_package'",
+            "requirements.txt, for the tests, and a place in the zip",
+        ),
+        (
+            "hello_user.py",
+            "    return {\n",
+            "    return {{\n",
+            "hello_user.py, line 8: SyntaxError: '{' was never closed: return {{",
+            "mend line 8 of hello_user.py",
+        ),
+        (
+            "buildspec.yml",
+            "      - pytest\n",
+            "      - pytest test_hello_world.py -k nothing\n",
+            "no tests ran",
+            "no test was found: files are called `test_*.py`",
+        ),
+    ],
+    ids=["failed-test", "missing-package", "syntax-error", "no-test"],
+)
+def test_red_push_ends_with_what_failed_and_what_to_do(student, name, old, new, said, hint):
+    before = student.live()
+    *_, error, quoted, hinted, last = spoil(student, name, old, new)
+    assert error.startswith("[sandbox] error: Error while executing command: pytest")
+    assert quoted.startswith(f"[sandbox] said: {said}")
+    assert hinted.startswith("[sandbox] hint: ") and hint in hinted
+    assert last.endswith(
+        f"FAILED in PRE_BUILD: nothing was released, version {before} is still live"
+    )
+    mend(student)
+
+
+def test_command_of_several_lines_takes_one_of_the_last(quick):
+    quick.say("several lines", 'echo one\necho "it is $((1 + 1))" >&2\nexit 3')
+    assert quick.push()[-4:-2] == [
+        "[sandbox] error: Error while executing command: echo one …. Reason: exit status 3",
+        "[sandbox] said: it is 2",
+    ]
+    quick.say("one line")
+    quick.push()
+
+
+def test_warnings_are_said_again_at_the_end_of_a_green_push(quick):
+    quick.say("with a slip")
+    quick.edit("buildspec.yml", "phases:\n", "phases:\n  install:\n    command: echo x\n")
+    quick.commit("A slip")
+    *_, warning, green, url = quick.push()
+    assert "did you mean `commands:`?" in warning and "line 7" in warning
+    assert " SUCCEEDED: version " in green and url.endswith("/hello_user")
+    quick.say("without a slip")
+    assert "did you mean" not in "\n".join(quick.push())
+
+
+def test_build_without_a_command_says_so_as_its_verdict(quick):
+    before, old = quick.live(), quick.message()
+    quick.write("buildspec.yml", NO_COMMAND)
+    quick.commit("A slip that leaves nothing")
+    *_, warning, last, _ = quick.push()
+    assert "did you mean `commands:`?" in warning
+    assert re.fullmatch(
+        r"\[sandbox\] BUILD \d+ SUCCEEDED: no command ran, so nothing was tested and nothing "
+        rf"released, version {before} is still live \(commit \w+\)",
+        last,
+    )
+    assert quick.message() == old
+    quick.say("with commands")
+    quick.push()
+
+
+def lines_of_up(someone, code=0):
+    said = someone.sandbox("up", code=code).stderr.splitlines()
+    return [line.removeprefix("[sandbox] ") for line in said if "[Container]" not in line]
+
+
+def typed(line, number):
+    """Return the words of a command that a line names in backticks."""
+    return re.findall(r"`git ([^`]+)`", line)[number].split()
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["to-the-fork", "to-the-clone"])
+def test_up_behind_the_fork_names_commands_that_work(quick, number):
+    quick.say(f"first of two {number}")
+    quick.push()
+    quick.say(f"second of two {number}")
+    quick.push()
+    quick.git("reset", "-q", "--hard", "HEAD~1")
+    [line] = [line for line in lines_of_up(quick) if "behind the fork's main" in line]
+    quick.git("push", "sandbox", code=1)  # what is not advised is refused
+    quick.git(*typed(line, number))
+    assert not [line for line in lines_of_up(quick) if "Your HEAD" in line]
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["on-top", "instead"])
+def test_up_beside_the_fork_names_commands_that_work(quick, number):
+    quick.say(f"common {number}")
+    quick.push()
+    quick.write(f"theirs-{number}.txt", "")
+    quick.commit("In the fork")
+    quick.push()
+    quick.git("reset", "-q", "--hard", "HEAD~1")
+    quick.write("mine.txt", f"{number}")
+    quick.commit("In the clone")
+    [line] = [line for line in lines_of_up(quick) if "beside the fork's main" in line]
+    quick.git("push", "sandbox", code=1)
+    quick.git(*typed(line, number))
+    quick.git("push", "sandbox")
+    assert not [line for line in lines_of_up(quick) if "Your HEAD" in line]
+    assert (quick.clone / f"theirs-{number}.txt").exists() is (number == 0)
+
+
+def test_up_ahead_on_another_branch_names_a_command_that_builds(quick):
+    quick.git("checkout", "-q", "-b", "aside")
+    commit = quick.say("from aside")
+    [line] = [line for line in lines_of_up(quick) if "ahead of the fork's main" in line]
+    quick.git(*typed(line, 0))
+    assert quick.builds()[-1]["commit"] == commit
+    quick.git("checkout", "-q", "-B", "main")
+
+
+def test_main_deleted_and_moved_back_is_told_with_what_is_live(student):
+    older = student.change()
+    old = student.commit("The older one")
+    student.push()
+    newer = student.change()
+    new = student.commit("The newer one")
+    student.push()
+    live = f"Version {student.live()} is live (commit {new[:7]}: The newer one)"
+    said = student.push(":main")
+    assert said[-1] == f"[sandbox] {live}"
+    student.git("reset", "-q", "--hard", old)
+    lines = lines_of_up(student)
+    assert live in lines
+    assert lines[lines.index(live) + 1].startswith("hint: type `python3 -m sandbox build`")
+    assert student.message() == newer
+    student.sandbox("build")
+    assert student.message() == older
+    assert not [line for line in lines_of_up(student) if "is live" in line]
+
+
+def test_up_says_which_settings_the_next_build_publishes(quick):
+    quick.say("with settings")
+    quick.push()
+    text = (quick.clone / "template.yml").read_text()
+
+    def memory_of_live():
+        client = quick.client("lambda")
+        found = client.get_function_configuration(FunctionName="hello_user", Qualifier="live")
+        return found["MemorySize"]
+
+    before = memory_of_live()
+    said = f"The next build publishes MemorySize 512 (version {quick.live()}, which is live, has "
+    try:
+        properties = "    Properties:\n      FunctionName: hello_user\n"
+        settings = text.replace(f"      MemorySize: {before}\n", "")
+        assert properties in settings
+        quick.write(
+            "template.yml", settings.replace(properties, f"{properties}      MemorySize: 512\n")
+        )
+        assert [line for line in lines_of_up(quick) if line.startswith(f"{said}{before}): `")]
+        assert memory_of_live() == before
+        quick.sandbox("build")
+        assert memory_of_live() == 512
+        assert not [line for line in lines_of_up(quick) if "The next build publishes" in line]
+    finally:
+        quick.write("template.yml", text)
+        quick.up()
+        quick.sandbox("build")
+
+
+def test_failed_deploy_gives_its_own_reasons_only(quick):
+    text = (quick.clone / "template.yml").read_text()
+    try:
+        quick.edit("template.yml", "ProtocolType: HTTP", "ProtocolType: !Ref NoSuchThing")
+        first = lines_of_up(quick, code=2)
+        quick.write("template.yml", text)
+        quick.edit("template.yml", "AWS::Lambda::Permission", "AWS::Lambda::NoSuchType")
+        second = lines_of_up(quick, code=2)
+    finally:
+        quick.write("template.yml", text)
+        quick.up()
+    reasons = [
+        lines[lines.index("error: template.yml could not be deployed:") + 1 : -1]
+        for lines in (first, second)
+    ]
+    assert len(reasons[0]) > 2  # the command's own two lines, and why
+    assert "NoSuchType" in json.dumps(reasons[1])
+    assert not set(reasons[0]) & set(reasons[1])

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
 
 from sandbox.laptop.terminal import one_line
 
@@ -32,6 +31,10 @@ NO_TEST = Finding(
     "no test was found: files are called `test_*.py`, and the functions in them `test_…`",
 )
 
+NO_STATUS = (
+    "the handler must return a dictionary with `statusCode`, and 200 for a request without a query"
+)
+
 
 def find(log: str, reason: str) -> Finding:
     """Return what the output of the failed command tells; `reason` is the one of the build."""
@@ -47,13 +50,13 @@ def find(log: str, reason: str) -> Finding:
     if match[2] == "5" and re.search(r"no tests ran|\d deselected in", output):  # pytest's status
         return NO_TEST
     for explain in EXPLANATIONS:
-        if found := explain(output):
+        if found := explain(output, match[1]):
             return Finding(one_line(found.said)[:MOST], one_line(found.hint)[:MOST])
     words = [line.strip() for line in output.splitlines() if line.strip()]
     return Finding(one_line(words[-1])[:MOST] if words else "")
 
 
-def syntax_error(output: str) -> Finding | None:
+def syntax_error(output: str, _: str) -> Finding | None:
     """Find the line of a file that Python cannot read."""
     found = re.findall(
         r'^(?:E +|INTERNALERROR>)? *File "([^"]+)", line (\d+)\n(.*)\n'
@@ -71,7 +74,7 @@ def syntax_error(output: str) -> Finding | None:
     )
 
 
-def failed_import(output: str) -> Finding | None:
+def failed_import(output: str, _: str) -> Finding | None:
     """Find what Python could not import."""
     found = re.findall(r"^(?:E +)?((?:ModuleNotFound|Import)Error: .+)$", output, re.MULTILINE)
     return Finding(found[-1], of_import(found[-1])) if found else None
@@ -87,7 +90,7 @@ def of_import(message: str) -> str:
     return ""
 
 
-def failed_test(output: str) -> Finding | None:
+def failed_test(output: str, _: str) -> Finding | None:
     """Find the first failure in pytest's summary, with the reason that is cut off there."""
     before, _, summary = output.rpartition("short test summary info")
     found = re.findall(r"^(?:FAILED|ERROR) .+$", summary, re.MULTILINE)
@@ -103,18 +106,18 @@ def failed_test(output: str) -> Finding | None:
     return Finding(f"{first} - {reason}"[: MOST - len(others)] + others)
 
 
-def function_answer(output: str) -> Finding | None:
-    """Find what an invoked function has answered."""
-    for line in reversed(output.splitlines()):
-        if line.startswith("{"):
-            try:
-                answer: dict[str, Any] = json.loads(line)
-            except ValueError:
-                continue
-            if "errorMessage" in answer:
-                kind = str(answer.get("errorType", "Error"))
-                message = str(answer["errorMessage"])
-                return Finding(f"the function said {kind}: {message}", of_function(kind, message))
+def function_answer(output: str, command: str) -> Finding | None:
+    """Find what an invoked function has answered, where the command shows its answer."""
+    for line in output.splitlines():
+        try:
+            answer, _ = json.JSONDecoder().raw_decode(line)
+        except ValueError:
+            continue
+        if isinstance(answer, dict) and "errorMessage" in answer:
+            kind, message = str(answer.get("errorType", "Error")), str(answer["errorMessage"])
+            return Finding(f"the function said {kind}: {message}", of_function(kind, message))
+        if "statusCode" in command:
+            return Finding(f"the function answered {json.dumps(answer)}", NO_STATUS)
     return None
 
 
@@ -130,11 +133,14 @@ def of_function(kind: str, message: str) -> str:
         return of_import(message)
     return {
         "Runtime.HandlerNotFound": "give the function the name that `Handler:` in template.yml has",
+        "Runtime.ExitError": f"code that is imported must not end Python: take that out, {PUSH}",
+        "Sandbox.Timedout": "what runs at import must be quick: look for a loop without an end, or "
+        "for a wait; `Timeout:` in template.yml is what a function may take",
         "Runtime.UserCodeSyntaxError": f"mend the line that the message names, {PUSH}",
     }.get(kind, "")
 
 
-EXPLANATIONS: tuple[Callable[[str], Finding | None], ...] = (
+EXPLANATIONS: tuple[Callable[[str, str], Finding | None], ...] = (
     function_answer,
     syntax_error,
     failed_import,

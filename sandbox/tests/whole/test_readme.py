@@ -20,7 +20,7 @@ from sandbox.laptop.network import DIRECT
 from sandbox.laptop.paths import ROOT
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-LEADS = {"Put this into": "written", "Add one at": "tried"}
+LEADS = {"Put this into": "written", "Add one at": "tried", "**A package.**": "packed"}
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ def use_of(block):
 
 def test_each_block_is_of_a_kind_that_a_test_covers():
     for block, before in zip(BLOCKS, [None, *BLOCKS], strict=False):
-        assert block.kind in ("bash", "bash aws", "text", "python"), block
+        assert block.kind in ("bash", "bash aws", "text", "python", "yaml"), block
         assert block.kind != "text" or before.kind in ("bash", "bash aws"), block
-        assert block.kind != "python" or use_of(block), block
+        assert block.kind not in ("python", "yaml") or use_of(block), block
 
 
 class Terminal:

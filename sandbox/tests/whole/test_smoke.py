@@ -1,0 +1,177 @@
+"""The smoke test of buildspec.yml: a function that cannot answer is stopped before it is live."""
+
+import re
+
+import pytest
+
+from sandbox.laptop.paths import ROOT
+from students import Student
+
+HANDLER = (ROOT / "hello_user.py").read_text(encoding="utf-8")
+SPEC = (ROOT / "buildspec.yml").read_text(encoding="utf-8")
+# No test looks at the function, so what stops a commit is what comes after the tests.
+UNTESTED = re.sub(r"(?m)^      - (pip install|pytest).*\n", "", SPEC).replace(
+    "  pre_build:\n    commands:\n", ""
+)
+
+
+@pytest.fixture(scope="module")
+def someone(tmp_path_factory):
+    """A student whose builds test nothing and release as buildspec.yml does."""
+    student = Student(tmp_path_factory.mktemp("smoke"))
+    student.write("buildspec.yml", UNTESTED)
+    student.commit("Test nothing")
+    try:
+        student.sandbox("up")
+        yield student
+    finally:
+        student.leave()
+
+
+def answers(expression):
+    return HANDLER[: HANDLER.index("    return {")] + f"    return {expression}\n"
+
+
+# What a commit holds, what is said of it, and a part of the hint.
+FAULTS = {
+    "missing package": (
+        {"hello_user.py": f"import no_such_package\n{HANDLER}"},
+        "the function said Runtime.ImportModuleError: Unable to import module 'hello_user': "
+        "No module named 'no_such_package'",
+        "a place in the zip",
+    ),
+    "wrong handler name": (
+        {"hello_user.py": HANDLER.replace("hello_user_handler", "handler")},
+        "the function said Runtime.HandlerNotFound: Handler 'hello_user_handler' missing on "
+        "module 'hello_user'",
+        "`Handler:` in template.yml",
+    ),
+    "renamed file": (
+        {"hello_user.py": None, "hello.py": HANDLER},
+        "An error occurred (",  # zipfile passes over a missing file, and the zip is empty
+        "mend it",
+    ),
+    "renamed file that is packed": (
+        {
+            "hello_user.py": None,
+            "hello.py": HANDLER,
+            "buildspec.yml": UNTESTED.replace("hello_user.py", "hello.py"),
+        },
+        "the function said Runtime.ImportModuleError: Unable to import module 'hello_user': "
+        "No module named 'hello_user'",
+        "the zip holds no hello_user.py",
+    ),
+    "syntax error outside the tests": (
+        {"hello_user.py": f"{HANDLER}def broken(:\n"},
+        "the function said Runtime.UserCodeSyntaxError: Syntax error in module 'hello_user': "
+        "invalid syntax (hello_user.py, line 13)",
+        "mend the line",
+    ),
+    "file not packed": (
+        {"hello_user.py": f"import greetings\n{HANDLER}", "greetings.py": "HELLO = 'Hello'\n"},
+        "the function said Runtime.ImportModuleError: Unable to import module 'hello_user': "
+        "No module named 'greetings'",
+        "a place in the zip",
+    ),
+    "exception at import": (
+        {"hello_user.py": f"{HANDLER}\n\nWORDS = {{}}['hello']\n"},
+        "the function said KeyError: 'hello'",
+        "mend it",
+    ),
+    "exception in the handler": (
+        {"hello_user.py": answers("event['no such key']")},
+        "the function said KeyError: 'no such key'",
+        "mend it",
+    ),
+    "no status": (
+        {"hello_user.py": answers("{'message': message}")},
+        'the function answered {"message": "hello user"}',
+        "`statusCode`",
+    ),
+    "nothing": (
+        {"hello_user.py": answers("None")},
+        "the function answered null",
+        "`statusCode`",
+    ),
+    "another status": (
+        {"hello_user.py": answers("{'statusCode': 500, 'body': 'no'}")},
+        'the function answered {"statusCode": 500, "body": "no"}',
+        "`statusCode`",
+    ),
+    "no JSON": (
+        {"hello_user.py": answers("{'statusCode': 200, 'body': {1, 2}}")},
+        "the function said Runtime.MarshalError: Unable to marshal response: ",
+        "mend it",
+    ),
+    "hang at import": (
+        {"hello_user.py": f"{HANDLER}\n\nwhile True:\n    pass\n"},
+        "the function said Sandbox.Timedout: ",
+        "`Timeout:`",
+    ),
+    "exit at import": (
+        {"hello_user.py": f"import sys\n\n{HANDLER}\n\nsys.exit(3)\n"},
+        "the function said Runtime.ExitError: ",
+        "must not end Python",
+    ),
+}
+
+
+@pytest.mark.parametrize("files, said, hint", FAULTS.values(), ids=FAULTS)
+def test_function_that_cannot_answer_is_stopped_before_it_is_live(someone, files, said, hint):
+    before, message = someone.live(), someone.message()
+    for name, text in files.items():
+        if text is None:
+            (someone.clone / name).unlink()
+        else:
+            someone.write(name, text)
+    someone.commit("Break it")
+    lines = someone.push()
+    someone.git("revert", "--no-edit", "HEAD")  # the next push takes it along
+    *_, error, quoted, hinted, last = lines
+    assert error.startswith("[sandbox] error: Error while executing command: ")
+    assert quoted.startswith(f"[sandbox] said: {said}")
+    assert hinted.startswith("[sandbox] hint: ") and hint in hinted
+    assert last.endswith(
+        f"FAILED in POST_BUILD: nothing was released, version {before} is still live"
+    )
+    assert "Running command aws lambda update-alias" not in someone.log()
+    assert (someone.live(), someone.message()) == (before, message)
+
+
+def blocks_of_the_exercise():
+    """Return the line for requirements.txt and the commands that README.md shows for a package."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    part = text[text.index("**A package.**") : text.index("**When you are done**")]
+    [line] = re.findall(r"`(humanize==[\d.]+)`", part)
+    [commands] = re.findall(r"```yaml\n(.*?)```", part, re.DOTALL)
+    assert line in commands
+    return line, commands
+
+
+def test_package_needs_both_halves_as_the_readme_says(student):
+    """The exercise of README.md: each half alone is red with a hint that names both."""
+    pin, commands = blocks_of_the_exercise()
+    before, names = student.live(), ("hello_user.py", "requirements.txt", "buildspec.yml")
+    kept = {name: (student.clone / name).read_text() for name in names}
+    student.write("hello_user.py", f"import humanize\n{kept['hello_user.py']}")
+    student.commit("Import a package")
+    *_, said, hint, last = student.push()
+    assert said == "[sandbox] said: ModuleNotFoundError: No module named 'humanize'"
+    assert "requirements.txt" in hint and "in the zip" in hint and "FAILED in PRE_BUILD" in last
+    student.write("requirements.txt", f"{kept['requirements.txt']}{pin}\n")
+    student.commit("The build's half")
+    *_, said, hint, last = student.push()
+    assert said.endswith("Unable to import module 'hello_user': No module named 'humanize'")
+    assert "requirements.txt" in hint and "in the zip" in hint and "FAILED in POST_BUILD" in last
+    assert student.live() == before
+    one = "      - python -m zipfile -c hello_user.zip hello_user.py\n"
+    assert one in kept["buildspec.yml"]
+    student.write("buildspec.yml", kept["buildspec.yml"].replace(one, commands))
+    student.commit("The function's half")
+    assert " SUCCEEDED: version " in student.push()[-2]
+    assert student.live() != before
+    assert student.message("?user=Ada") == "Hello Ada!"
+    for name, text in kept.items():
+        student.write(name, text)
+    student.commit("Without a package")
+    assert " SUCCEEDED: version " in student.push()[-2]

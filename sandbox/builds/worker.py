@@ -32,7 +32,7 @@ from sandbox.codebuild.shell import Stopped
 from sandbox.fork import repository
 from sandbox.laptop.files import lock
 from sandbox.laptop.network import refuse_foreign_endpoints
-from sandbox.laptop.paths import BUILD_VENV, CODEBUILD, IMAGE, OUTSIDE, OUTSIDE_NOTE, TRASH
+from sandbox.laptop.paths import BUILD_VENV, CODEBUILD, IMAGE, OUTSIDE, TRASH
 from sandbox.laptop.processes import clean_environment, end, started
 
 PATIENCE = 5  # seconds that a worker waits for its first build
@@ -228,7 +228,6 @@ def make_outside() -> None:
             f"ask its owner to remove it (`ls -ld {OUTSIDE}` shows who that is)",
         )
     OUTSIDE.chmod(0o700)
-    OUTSIDE_NOTE.write_text(str(OUTSIDE))
 
 
 def empty_trash() -> None:

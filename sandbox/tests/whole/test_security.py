@@ -192,14 +192,14 @@ DENIED = [
 
 
 @pytest.fixture(scope="module")
-def build_role(quick):
+def build_role(shared_quick):
     """Return a function that calls an operation with the credentials that a build has."""
     [role] = [
         item
-        for item in quick.client("iam").list_roles()["Roles"]
+        for item in shared_quick.client("iam").list_roles()["Roles"]
         if "BuildRole" in item["RoleName"]
     ]
-    keys = quick.client("sts").assume_role(
+    keys = shared_quick.client("sts").assume_role(
         RoleArn=role["Arn"], RoleSessionName="AWSCodeBuild-test"
     )["Credentials"]
 
@@ -207,7 +207,7 @@ def build_role(quick):
         client = botocore.session.Session().create_client(
             service,
             region_name="us-east-1",
-            endpoint_url=f"http://127.0.0.1:{quick.account()['port']}",
+            endpoint_url=f"http://127.0.0.1:{shared_quick.account()['port']}",
             aws_access_key_id=keys["AccessKeyId"],
             aws_secret_access_key=keys["SecretAccessKey"],
             aws_session_token=keys["SessionToken"],

@@ -19,6 +19,7 @@ from pathlib import Path
 from sandbox.dev.student import PYTHON, caches
 from sandbox.dev.student import Student as Clone
 from sandbox.laptop.network import DIRECT
+from sandbox.laptop.paths import ROOT
 from sandbox.laptop.paths import outside
 
 NOT_NEEDED = re.compile(r"(python|pip|pytest|py\.test)[\d.]*|zip|unzip|aws|uv|uvx|virtualenv|sam")
@@ -43,12 +44,44 @@ def bare_path() -> str:
     return str(folder)
 
 
+# At the end of a clone's sandbox/__init__.py, which each process of ours runs. There is no coverage
+# in the environments of a clone, and neither variables nor .pth files reach all of its processes.
+MEASURE = """
+import atexit, sys
+sys.path.append({site!r})
+import coverage
+_measured = coverage.Coverage(data_file={data!r}, data_suffix=True, config_file={config!r})
+_measured.set_option("run:patch", ["_exit", "execv"])  # not those that it starts: they come here
+_measured.start()
+atexit.register(lambda: (_measured.stop(), _measured.save()))
+sys.path.remove({site!r})
+"""
+
+
+def measures() -> str:
+    """Return what makes the processes of a clone count their lines, if this one counts its own."""
+    with contextlib.suppress(ImportError):
+        import coverage
+
+        if coverage.Coverage.current():
+            return MEASURE.format(
+                site=str(Path(coverage.__file__).parents[1]),
+                data=str(ROOT / ".sandbox" / "coverage"),
+                config=str(ROOT / "sandbox" / "pyproject.toml"),
+            )
+    return ""
+
+
 class Student(Clone):
     """Someone with a fresh clone who types commands, and asks what has become of them."""
 
     def __init__(self, folder, settings=None, name="my clone"):
         settings = caches() | {"PATH": bare_path()} | (settings or {})
         super().__init__(folder, settings, name)
+        if measured := measures():
+            path = self.clone / "sandbox" / "__init__.py"
+            path.write_text(path.read_text() + measured)
+            self.git("commit", "-qam", "Start", "--amend")
 
     def account(self) -> dict:
         """Return pid and port of the account, as it was started last."""

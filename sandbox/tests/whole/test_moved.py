@@ -28,9 +28,10 @@ def at(someone, folder):
     return other
 
 
-@pytest.fixture
-def copier(owner, tmp_path):
-    someone = at(owner, tmp_path / "copy")
+@pytest.fixture(scope="module")
+def copier(owner, tmp_path_factory):
+    """The owner, at work in a copy of the clone; the last test with it takes that down."""
+    someone = at(owner, tmp_path_factory.mktemp("copier") / "copy")
     subprocess.run(["cp", "-r", owner.clone, someone.clone], check=True)
     yield someone
     someone.leave()
@@ -86,27 +87,22 @@ def test_down_in_a_copy_installs_nothing_and_leaves_the_original(owner, copier):
     assert owner.git("remote").stdout == "sandbox\n"
 
 
-def test_remote_that_leads_to_another_clone_is_told_and_kept_by_down(owner, tmp_path):
+def test_remote_that_leads_to_another_clone_is_told_and_mended_by_up(owner, tmp_path):
     """As in worktrees of one repository, which share their remotes."""
-    other = Quick(tmp_path)
-    try:
-        other.say("another")
-        other.up()
-        own = other.git("config", "remote.sandbox.url").stdout
-        leads = owner.clone / ".sandbox" / "fork.git"
-        other.git("config", "remote.sandbox.url", leads)
-        told = [
-            f"[sandbox] The remote sandbox leads to the fork of another clone: {leads}",
-            "[sandbox] hint: after `python3 -m sandbox up` here it leads to the fork of this one",
-        ]
-        assert other.sandbox("status").stderr.splitlines() == told
-        assert other.sandbox("up").stderr.splitlines()[:2] == told
-        assert other.git("config", "remote.sandbox.url").stdout == own
-        other.git("config", "remote.sandbox.url", leads)
-        other.sandbox("down")
-        assert other.git("config", "remote.sandbox.url").stdout.strip() == str(leads)
-    finally:
-        other.leave()
+    own = owner.git("config", "remote.sandbox.url").stdout
+    leads = tmp_path / ".sandbox" / "fork.git"
+    owner.git("init", "-q", "--bare", leads)
+    owner.git("config", "remote.sandbox.url", leads)
+    told = [
+        f"[sandbox] The remote sandbox leads to the fork of another clone: {leads}",
+        "[sandbox] hint: after `python3 -m sandbox up` here it leads to the fork of this one",
+    ]
+    assert owner.sandbox("status").stderr.splitlines() == told
+    script = "from sandbox.fork import repository; repository.remove_remote()"
+    owner.type(owner.clone / ".sandbox" / "venv" / "bin" / "python", "-c", script)
+    assert owner.git("config", "remote.sandbox.url").stdout.strip() == str(leads)  # not ours to end
+    assert owner.up().splitlines()[:2] == told
+    assert owner.git("config", "remote.sandbox.url").stdout == own
 
 
 def test_moved_clone_is_told_and_down_ends_its_account(owner, tmp_path):

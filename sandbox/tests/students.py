@@ -19,8 +19,7 @@ from pathlib import Path
 from sandbox.dev.student import PYTHON, caches
 from sandbox.dev.student import Student as Clone
 from sandbox.laptop.network import DIRECT
-from sandbox.laptop.paths import ROOT
-from sandbox.laptop.paths import outside
+from sandbox.laptop.paths import ROOT, outside
 
 NOT_NEEDED = re.compile(r"(python|pip|pytest|py\.test)[\d.]*|zip|unzip|aws|uv|uvx|virtualenv|sam")
 

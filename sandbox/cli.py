@@ -7,12 +7,11 @@ import difflib
 import functools
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Sequence
 
 from sandbox import Mistake, commands
-from sandbox.laptop import bootstrap, network, paths
+from sandbox.laptop import bootstrap, network, paths, place
 from sandbox.laptop.terminal import say
 
 COMMANDS = {
@@ -89,20 +88,40 @@ def make_ready(command: str) -> bool:
     if command not in HIDDEN:
         network.refuse_foreign_endpoints(os.environ)
     if command in FIRST:
+        place.refuse_path()
         bootstrap.check_clone()
-    if bootstrap.is_ready() or command == "prepare":  # which starts before it is ready
-        return True
-    if command == "down" and not paths.ACCOUNT.exists():
-        for folder in (paths.FOLDER, paths.OUTSIDE):
-            shutil.rmtree(folder, ignore_errors=True)  # the environment: nothing runs in it
-        say("There is no sandbox here")
+    if command == "down" and not make_ready_to_end():
         return False
+    if command not in ("up", "down", *HIDDEN):
+        place.refuse_another()
+    if bootstrap.is_ready() or command in ("down", "prepare"):
+        return True
     if command not in FIRST and not paths.ACCOUNT.exists():
         raise Mistake("there is no sandbox here yet", "type `python3 -m sandbox up`")
     from sandbox.builds import packages
 
     bootstrap.enter(functools.partial(packages.set_up, prepare=command == "up"))
     return True
+
+
+def make_ready_to_end() -> bool:
+    """See to it that `down` can end what runs; return whether there is anything left to do.
+
+    Installs nothing if an environment is there, whatever folder and pins it was made for.
+    """
+    if bootstrap.is_inside():
+        return True
+    if not paths.FOLDER.exists():
+        if not place.remove():
+            say("There is no sandbox here")
+        return False
+    if bootstrap.works():
+        bootstrap.start_again()
+    if paths.ACCOUNT.exists():  # its environment is gone, and it may still run
+        bootstrap.enter(lambda: lambda: None)
+    place.set_aside()
+    place.remove()
+    return False
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -127,6 +146,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}\nhint: {hint}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        hint = "a build that has started goes on; `python3 -m sandbox status` shows it"
+        from sandbox.builds import records
+
+        hint = "type the same again: what is there already stays"
+        if records.unfinished():
+            hint = "a build that has started goes on; `python3 -m sandbox status` shows it"
         print(f"error: interrupted\nhint: {hint}", file=sys.stderr)
         return 130

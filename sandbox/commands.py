@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import shlex
-import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from sandbox import Mistake
-from sandbox.laptop import bootstrap, paths, processes
+from sandbox.laptop import bootstrap, paths, place, processes
 from sandbox.laptop.files import lock
 from sandbox.laptop.processes import git
 from sandbox.laptop.terminal import harmless, say
@@ -33,6 +32,11 @@ def up(_: argparse.Namespace) -> int:
     from sandbox.fork import repository
 
     with lock("up"), contextlib.ExitStack() as held:
+        if was := place.before():
+            say(f"The sandbox was made in {was}: setting it up in {paths.ROOT}")
+        else:
+            place.note()
+            repository.tell_whose_fork()
         restart = not emulator.answers()
         if restart:
             worker.stop()  # the account that it built for is gone
@@ -56,6 +60,7 @@ def up(_: argparse.Namespace) -> int:
         if git("status", "--porcelain").stdout.strip():
             say("You have changes that are not committed: no push and no build contains them")
         repository.push_head()
+        place.note()
     for path in records.unreadable():
         say(f"{path.relative_to(paths.ROOT)} cannot be read and is passed over")
     for build in records.unfinished()[-1:]:  # the end of a queue that lost its worker
@@ -108,6 +113,7 @@ def receive(_: argparse.Namespace) -> int:
         signal.signal(name, lambda *_: None)
     submitted: list[Build] = []
     try:
+        place.refuse_another()
         from sandbox.builds import queue
 
         queue.start_worker()  # before anything else is loaded: it is what a push waits for
@@ -132,6 +138,7 @@ def build(arguments: argparse.Namespace) -> int:
     from sandbox.account import stack
     from sandbox.fork import repository
 
+    repository.tell_whose_fork()
     wanted = arguments.commit or stack.project().source_version
     commit = repository.commit_of(wanted)
     if not commit:
@@ -169,9 +176,10 @@ def env(_: argparse.Namespace) -> int:
 def status(_: argparse.Namespace) -> int:
     """show what runs, what is live, and the last builds; exit 1 if the last build failed"""
     from sandbox.account import emulator, endpoint, releases, stack
-    from sandbox.builds import records
+    from sandbox.builds import follow, queue, records
     from sandbox.fork import repository
 
+    repository.tell_whose_fork()
     state = emulator.running()
     if state:
         live = releases.live()
@@ -186,16 +194,16 @@ def status(_: argparse.Namespace) -> int:
             print(f"          {harmless(str(answer))}")
     else:
         print("account   not running: type `python3 -m sandbox up`")
-    builds = [item for _, item in zip(range(10), records.newest_first(), strict=False)]
+    left = queue.abandoned()
+    builds = list(itertools.islice(records.newest_first(), 10))
     for item in builds:
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(item.submitted))
-        where = f" in {item.phase}" if item.phase and item.status != "SUCCEEDED" else ""
-        log = item.log.relative_to(paths.ROOT)
-        print(f"build {item.number:<4}{item.status}{where}  {item.commit[:7]}  {when}  {log}")
+        print(follow.row(item, killed=item in left))
     for path in records.unreadable():
         print(f"{path.relative_to(paths.ROOT)} cannot be read and is passed over")
+    if left:
+        print("nothing runs these builds any more: `python3 -m sandbox up` ends them, and goes on")
     last = next((item for item in builds if item.has_ended), None)
-    return 1 if last and last.status != "SUCCEEDED" else 0
+    return 1 if left or (last and last.status != "SUCCEEDED") else 0
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -230,7 +238,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 def down(_: argparse.Namespace) -> int:
     """stop everything and remove .sandbox/ and the remote"""
-    say(f"Stopping, and removing {paths.FOLDER.name}/")
+    say("Ending what runs: builds and the account")
     from sandbox.account import emulator
     from sandbox.builds import worker
     from sandbox.fork import repository
@@ -240,12 +248,8 @@ def down(_: argparse.Namespace) -> int:
         processes.end(processes.started("sandbox", "prepare"))
         emulator.stop()
         repository.remove_remote()
-        for folder in (paths.FOLDER, paths.OUTSIDE):
-            shutil.rmtree(folder, ignore_errors=True)
-    if paths.FOLDER.exists():
-        remove = f"rm -rf {shlex.quote(str(paths.FOLDER))}"
-        raise Mistake(f"{paths.FOLDER} could not be removed", f"type `{remove}`")
-    say("Stopped. Nothing of the sandbox is left but your commits")
+        place.set_aside()
+    place.remove()
     return 0
 
 

@@ -13,6 +13,7 @@ from sandbox.builds.queue import WORKER_LOG, start_worker, worker_lives
 from sandbox.builds.records import Build, load, unfinished
 from sandbox.fork import repository
 from sandbox.laptop.files import taken_down
+from sandbox.laptop.paths import ROOT
 from sandbox.laptop.processes import started
 from sandbox.laptop.terminal import harmless, say
 
@@ -31,7 +32,7 @@ def follow(build: Build, out: TextIO) -> Build:
     with open(build.log, "rb") as stream:
         while True:
             known = load(build.number)
-            if not known:
+            if not known or known.id != build.id:  # or another has been set up since
                 raise taken_down()
             while piece := stream.read(1 << 16):
                 text = harmless(decoder.decode(piece))
@@ -60,6 +61,15 @@ def follow(build: Build, out: TextIO) -> Build:
                     )
                 start_worker()
                 restart_at = time.monotonic() + 3
+
+
+def row(build: Build, killed: bool) -> str:
+    """Return the line of a build in a list of builds; a killed one has no worker any more."""
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(build.submitted))
+    where = f" in {build.phase}" if build.phase and build.status != "SUCCEEDED" else ""
+    state = f"{build.status} (killed)" if killed else f"{build.status}{where}"
+    log = build.log.relative_to(ROOT)
+    return f"build {build.number:<4}{state}  {build.commit[:7]}  {when}  {log}"
 
 
 def verdict(build: Build) -> list[str]:

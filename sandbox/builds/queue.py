@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from sandbox.fork import repository
 from sandbox.fork.webhook import Push
 from sandbox.laptop.files import lock
 from sandbox.laptop.paths import ACCOUNT, BUILDS, FOLDER, VENV
-from sandbox.laptop.processes import clean_environment, start
+from sandbox.laptop.processes import clean_environment, start, started
 
 WORKER_LOG = FOLDER / "worker.log"
 
@@ -31,6 +32,13 @@ def worker_lives() -> bool:
     """Tell whether some process holds the worker's lock."""
     with lock("worker", wait=False) as free:
         return not free
+
+
+def abandoned() -> list[Build]:
+    """Return the builds that have not ended and have lost their worker, the oldest first."""
+    if not unfinished() or started("sandbox", "work"):
+        return []
+    return unfinished()  # once more: it may have ended them just now
 
 
 def submit(commit: str, source_version: str, initiator: str, push: Push | None = None) -> Build:
@@ -57,8 +65,12 @@ def submit(commit: str, source_version: str, initiator: str, push: Push | None =
             before=push.before if push else None,
         )
         build.folder.mkdir()
-        build.log.touch()
-        return build.change()
+        try:
+            build.log.touch()
+            return build.change()
+        except OSError:  # nobody could read what is half there
+            shutil.rmtree(build.folder, ignore_errors=True)
+            raise
 
 
 def pending() -> Iterator[Build]:

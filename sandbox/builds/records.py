@@ -15,8 +15,17 @@ from sandbox.codebuild.project import Request
 from sandbox.laptop.files import read_object, write
 from sandbox.laptop.paths import BUILDS
 
+# A build that waits or runs; every other status, also one that a later version may know, is an end.
 # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_Build.html, buildStatus
-ENDED = ("SUCCEEDED", "FAILED", "FAULT", "TIMED_OUT", "STOPPED")
+UNFINISHED = ("QUEUED", "IN_PROGRESS")
+# What every record has, and as what.
+NEEDED: dict[str, type | tuple[type, ...]] = {
+    "number": int,
+    "id": str,
+    "commit": str,
+    "submitted": (int, float),
+    "status": str,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +53,7 @@ class Build(Request):
 
     @property
     def has_ended(self) -> bool:
-        return self.status in ENDED
+        return self.status not in UNFINISHED
 
     def change(self, **values: Any) -> Build:
         """Write a changed record and return it."""
@@ -64,6 +73,8 @@ def load(number: int) -> Build | None:
     Another version of this program may have written it: keys that are not known are passed over.
     """
     found = read_object(record_of(number))
+    if not all(isinstance(found.get(name), kind) for name, kind in NEEDED.items()):
+        return None
     known = {each.name for each in dataclasses.fields(Build)}
     with contextlib.suppress(TypeError):  # a key is missing that has no default
         return Build(**{name: value for name, value in found.items() if name in known})

@@ -32,7 +32,7 @@ from sandbox.codebuild.shell import Stopped
 from sandbox.fork import repository
 from sandbox.laptop.files import lock
 from sandbox.laptop.network import refuse_foreign_endpoints
-from sandbox.laptop.paths import BUILD_VENV, CODEBUILD, IMAGE, OUTSIDE, OUTSIDE_NOTE, TRASH
+from sandbox.laptop.paths import BUILD_VENV, CODEBUILD, IMAGE, OUTSIDE, TRASH
 from sandbox.laptop.processes import clean_environment, end, started
 
 PATIENCE = 5  # seconds that a worker waits for its first build
@@ -185,7 +185,7 @@ def finish(build: Build, outcome: Outcome, project: Project | None = None) -> No
     try:
         end_sessions(session)  # what the build may have left behind releases nothing any more
         discard_work()
-        repository.place_hook()
+        repository.place_hooks()
         if status == "SUCCEEDED":
             released = releases.released_by(session, since)
         elif live:
@@ -242,7 +242,6 @@ def make_outside() -> None:
             f"ask its owner to remove it (`ls -ld {OUTSIDE}` shows who that is)",
         )
     OUTSIDE.chmod(0o700)
-    OUTSIDE_NOTE.write_text(str(OUTSIDE))
 
 
 def empty_trash() -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
 from sandbox import Mistake
+from sandbox.laptop import place
 from sandbox.laptop.files import place_programs
-from sandbox.laptop.paths import FOLDER, FORK
+from sandbox.laptop.paths import FOLDER, FORK, ROOT
 from sandbox.laptop.processes import clean_environment, outside_git, run
 from sandbox.laptop.processes import git as clone_git
-from sandbox.laptop.terminal import one_line
+from sandbox.laptop.terminal import one_line, say
 
 REMOTE = "sandbox"
 MOST_DEPTH = 25
@@ -21,6 +23,19 @@ HOOK = """#!/bin/sh
 cd ../.. || exit 1
 exec .sandbox/venv/bin/python -I -u sandbox/__main__.py receive
 """
+# A copy of the clone has a copy of its remote, which leads to this fork. Nobody sees that a push
+# from there lands here, so it is refused; a clone of the fork itself may push, as on GitHub.
+GUARD = """#!/bin/sh
+[ -z "$SANDBOX_CLONE" ] || [ "$SANDBOX_CLONE" -ef {clone} ] && exit 0
+echo "[sandbox] error: your clone is a copy of another, whose fork this is" >&2
+echo "[sandbox] hint: type \\`python3 -m sandbox up\\`: it makes a fork for the copy" >&2
+exit 1
+"""
+# What git runs at a push: it tells the hook above which clone is pushing.
+RECEIVE_PACK = (
+    "SANDBOX_CLONE=$(git=$(git rev-parse --git-common-dir 2>/dev/null) && "
+    'cd "$git" && pwd -P) git receive-pack'
+)
 SETTINGS = {
     "core.hooksPath": "hooks",  # the student's own configuration may name another folder
     "receive.denyDeleteCurrent": "ignore",  # as on GitHub once main is not the default branch
@@ -47,7 +62,7 @@ def make() -> None:
         git("symbolic-ref", "HEAD", "refs/heads/main")
     for key, value in SETTINGS.items():
         git("config", key, value)
-    place_hook()
+    place_hooks()
     before = remote_url()
     if before and not is_ours(before):
         raise Mistake(
@@ -58,11 +73,14 @@ def make() -> None:
     clone_git("config", f"remote.{REMOTE}.fetch", f"+refs/heads/*:refs/remotes/{REMOTE}/*")
     # The branch at hand, whatever push.default says.
     clone_git("config", f"remote.{REMOTE}.push", "HEAD")
+    clone_git("config", f"remote.{REMOTE}.receivepack", RECEIVE_PACK)
 
 
-def place_hook() -> None:
-    """See to it that the fork has this hook and no other."""
-    place_programs(FORK / "hooks", {"post-receive": HOOK})
+def place_hooks() -> None:
+    """See to it that the fork has these hooks and no others."""
+    clone = clone_git("rev-parse", "--git-common-dir").stdout.rstrip("\n")
+    guard = GUARD.format(clone=shlex.quote(str(ROOT / clone)))
+    place_programs(FORK / "hooks", {"pre-receive": guard, "post-receive": HOOK})
 
 
 def remote_url() -> str:
@@ -75,9 +93,25 @@ def is_ours(url: str) -> bool:
     return url.endswith(f"/{FOLDER.name}/{FORK.name}")
 
 
+def fork_of_another() -> str | None:
+    """Return where the remote leads if that is a fork which the sandbox of another clone made."""
+    url = remote_url()
+    return url if is_ours(url) and Path(url) != FORK and Path(url).exists() else None
+
+
+def tell_whose_fork() -> None:
+    """Say so if a push goes to the fork of another clone, which nobody would notice."""
+    if url := fork_of_another():
+        say(f"The remote {REMOTE} leads to the fork of another clone: {url}")
+        say("hint: after `python3 -m sandbox up` here it leads to the fork of this one")
+
+
 def remove_remote() -> None:
-    """Remove the remote from the student's clone if it is ours."""
-    if is_ours(remote_url()):
+    """Remove the remote from the student's clone, unless it leads to a fork in use elsewhere.
+
+    Worktrees of one repository share it. That of a copy is a copy, and goes.
+    """
+    if is_ours(remote_url()) and (place.before() or not fork_of_another()):
         clone_git("remote", "remove", REMOTE, check=False)
 
 

@@ -12,6 +12,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from sandbox import Mistake
 from sandbox.laptop.files import lock, write
@@ -20,8 +21,6 @@ from sandbox.laptop.paths import (
     FOLDER,
     IMAGE,
     MAIN,
-    OUTSIDE,
-    OUTSIDE_NOTE,
     PYTHON,
     REQUIREMENTS,
     ROOT,
@@ -32,6 +31,12 @@ from sandbox.laptop.processes import git, run
 from sandbox.laptop.terminal import say
 
 READY = VENV / "ready"
+# Of the settings of pip and uv, those that say how to reach packages are the student's; those that
+# say which and where to are not. PYTHON… is for the student's own programs.
+FOREIGN = re.compile(r"PIP_|UV_|PYTHON")
+THE_WAY = re.compile(
+    "INDEX|LINKS|CERT|PROXY|CACHE|CONFIG|TIMEOUT|RETRIES|TRUSTED|INSECURE|KEYRING|TLS|OFFLINE"
+)
 # Starts what can go on while the packages are installed, and returns what ends it if that fails.
 Meanwhile = Callable[[], Callable[[], object]]
 
@@ -64,7 +69,23 @@ def fingerprint(requirements: Path) -> str:
 
 def is_ready() -> bool:
     """Tell whether this very process runs in the sandbox's environment."""
-    return Path(sys.prefix).resolve() == VENV and READY.exists()
+    return is_inside() and READY.exists()
+
+
+def is_inside() -> bool:
+    """Tell whether this very process runs in the sandbox's environment, whatever is in that."""
+    return Path(sys.prefix).resolve() == VENV
+
+
+def works() -> bool:
+    """Tell whether the sandbox's environment has what it takes to end what runs."""
+    asked: list[str | Path] = [PYTHON, "-I", "-c", "import psutil, yaml"]
+    return PYTHON.exists() and not run(*asked, check=False).returncode
+
+
+def start_again() -> NoReturn:
+    """Start this program again, in the sandbox's environment."""
+    os.execv(PYTHON, [str(PYTHON), "-I", str(MAIN), *sys.argv[1:]])
 
 
 def enter(meanwhile: Meanwhile) -> None:
@@ -78,7 +99,7 @@ def enter(meanwhile: Meanwhile) -> None:
         if not (PYTHON.exists() and READY.exists()) or READY.read_text() != current:
             make_environment(base, meanwhile)
             write(READY, current)
-    os.execv(PYTHON, [str(PYTHON), "-I", str(MAIN), *sys.argv[1:]])
+    start_again()
 
 
 def make_environment(python: Path, meanwhile: Meanwhile) -> None:
@@ -92,7 +113,6 @@ def make_environment(python: Path, meanwhile: Meanwhile) -> None:
     say(f"Making the sandbox's Python environment in {FOLDER.name}/ (only the first time)")
     for outdated in (VENV, IMAGE):  # both hold the path of this folder, which may have been moved
         shutil.rmtree(outdated, ignore_errors=True)
-    remove_old_place()
     # The Python at hand mostly has a pip that can install for another; making a second is slow.
     lent: list[str | Path] = []
     if lends_pip():
@@ -102,20 +122,12 @@ def make_environment(python: Path, meanwhile: Meanwhile) -> None:
         undo.callback(shutil.rmtree, VENV, ignore_errors=True)
         step(python, "-m", "venv", *(["--without-pip"] if lent else []), VENV)
         say("Installing uv")
-        step(*pip, "install", "-q", "--disable-pip-version-check", pin_of("uv"))
+        # Not to the student's home, which a pip.conf may ask for.
+        step(*pip, "install", "-q", "--no-user", "--disable-pip-version-check", pin_of("uv"))
         undo.callback(meanwhile())
         say("Installing sandbox/requirements.txt: MiniStack, the AWS CLI and what they need")
         install(REQUIREMENTS)
         undo.pop_all()
-
-
-def remove_old_place() -> None:
-    """Remove the folder in which builds worked when the clone was elsewhere."""
-    with contextlib.suppress(OSError, ValueError):
-        old = Path(OUTSIDE_NOTE.read_text())
-        kind = OUTSIDE.name.rpartition("-")[0]  # a build may have written any path there
-        if old.parent == OUTSIDE.parent and re.fullmatch(f"{kind}-[0-9a-f]{{12}}", old.name):
-            shutil.rmtree(old, ignore_errors=True)
 
 
 def add_test_packages() -> None:
@@ -138,12 +150,17 @@ def install(requirements: Path) -> None:
 def step(*command: str | Path) -> str:
     """Run one step of the set-up; raises Mistake with what it says if it fails."""
     caches = {"UV_CACHE_DIR": str(CACHE / "uv"), "PIP_CACHE_DIR": str(CACHE / "pip")}
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if not FOREIGN.match(name) or THE_WAY.search(name)
+    }
     # Not in the clone: it would be first on the import path of what is run with -m.
-    done = run(*command, env=caches | os.environ, cwd=FOLDER, check=False)
+    done = run(*command, env=caches | own, cwd=FOLDER, check=False)
     if done.returncode:
         raise Mistake(
             "the sandbox's environment could not be made:\n" + done.stderr.strip()[-800:],
-            "check the network (the first run downloads packages), "
+            "check the network (the first run downloads packages) and what it says above, "
             "then type `python3 -m sandbox up`",
         )
     return done.stdout.strip()

@@ -67,7 +67,8 @@ def lock(name: str, wait: bool = True) -> Iterator[bool]:
         try:
             stream = stack.enter_context(open(path, "a"))
             fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            gone = not path.exists()  # `down` has removed it while this process waited
+            # `down` has removed it while this process waited, and `up` may have made another.
+            gone = not os.path.samestat(os.fstat(stream.fileno()), path.stat())
         except BlockingIOError:
             yield False
             return

@@ -39,5 +39,4 @@ def outside(root: Path) -> Path:
 
 
 OUTSIDE = outside(ROOT)
-OUTSIDE_NOTE = FOLDER / "outside.txt"  # for a clone that is moved: OUTSIDE is then another
 CODEBUILD = OUTSIDE / "machine"  # where a build works; on AWS /codebuild

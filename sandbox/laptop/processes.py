@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox import Mistake
+from sandbox.laptop import place
 from sandbox.laptop.network import LOOPBACK_NAMES, REGISTRY_VARIABLES
 from sandbox.laptop.paths import MAIN, PYTHON, ROOT
 
@@ -109,15 +110,19 @@ def started(*module: str) -> list[psutil.Process]:
     """Return the processes of this clone that `start` has started and that live.
 
     Their directory tells whose they are: it moves with the clone, and the path of Python may be
-    another than the one that was called, as on macOS.
+    another than the one that was called, as on macOS. It stays behind if the clone was moved to
+    another disk, that is copied and deleted: Linux says so.
     """
     import psutil
 
+    places = [str(ROOT)]
+    if was := place.left():
+        places += [str(was), f"{was} (deleted)"]
     return [
         process
         for process in psutil.process_iter(["cmdline", "cwd"])
         if (process.info["cmdline"] or [])[1:] == words_of(*module)
-        and process.info["cwd"] == str(ROOT)
+        and process.info["cwd"] in places
     ]
 
 

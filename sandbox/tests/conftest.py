@@ -6,14 +6,21 @@ from students import Quick, Student
 
 
 @pytest.fixture(scope="session")
-def student(tmp_path_factory):
-    """A student whose sandbox is up; tests share it, and each leaves it green."""
+def shared_student(tmp_path_factory):
+    """A student whose sandbox is up."""
     someone = Student(tmp_path_factory.mktemp("student"))
     try:
         someone.first_up = someone.sandbox("up")
         yield someone
     finally:
         someone.leave()
+
+
+@pytest.fixture
+def student(shared_student):
+    """A student whose sandbox is up; tests share it, and each leaves it green."""
+    shared_student.revive()
+    return shared_student
 
 
 @pytest.fixture
@@ -27,8 +34,8 @@ def newcomer(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def quick(tmp_path_factory):
-    """A student with quick builds whose sandbox is up; each test leaves it up and green."""
+def shared_quick(tmp_path_factory):
+    """A student with quick builds whose sandbox is up."""
     someone = Quick(tmp_path_factory.mktemp("quick"))
     try:
         someone.say("start")
@@ -36,3 +43,10 @@ def quick(tmp_path_factory):
         yield someone
     finally:
         someone.leave()
+
+
+@pytest.fixture
+def quick(shared_quick):
+    """A student with quick builds whose sandbox is up; each test leaves it up and green."""
+    shared_quick.revive()
+    return shared_quick

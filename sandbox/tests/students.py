@@ -2,23 +2,108 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import functools
 import json
+import os
 import re
+import shlex
+import shutil
 import subprocess
+import tempfile
 import time
 import urllib.error
+from pathlib import Path
 
 from sandbox.dev.student import PYTHON, caches
 from sandbox.dev.student import Student as Clone
 from sandbox.laptop.network import DIRECT
-from sandbox.laptop.paths import outside
+from sandbox.laptop.paths import ROOT, outside
+
+NOT_NEEDED = re.compile(r"(python|pip|pytest|py\.test)[\d.]*|zip|unzip|aws|uv|uvx|virtualenv|sam")
+
+
+@functools.cache
+def bare_path() -> str:
+    """Return a PATH with this machine's programs but those that nobody needs who does the tutorial.
+
+    As on a fresh Debian, there is python3, and neither python nor pip, zip or aws.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="path-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for each in os.environ["PATH"].split(os.pathsep):
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(each):
+                if not NOT_NEEDED.fullmatch(entry.name):
+                    with contextlib.suppress(FileExistsError):
+                        (folder / entry.name).symlink_to(entry.path)
+    (folder / "python3").write_text(f'#!/bin/sh\nexec {shlex.quote(PYTHON)} "$@"\n')
+    (folder / "python3").chmod(0o755)
+    return str(folder)
+
+
+# At the end of a clone's sandbox/__init__.py, which each process of ours runs. There is no coverage
+# in the environments of a clone, and neither variables nor .pth files reach all of its processes.
+MEASURE = """
+import atexit, sys
+sys.path.append({site!r})
+import coverage
+_measured = coverage.Coverage(data_file={data!r}, data_suffix=True, config_file={config!r})
+_measured.set_option("run:patch", ["_exit", "execv"])  # not those that it starts: they come here
+_measured.start()
+atexit.register(lambda: (_measured.stop(), _measured.save()))
+sys.path.remove({site!r})
+"""
+
+
+def measures() -> str:
+    """Return what makes the processes of a clone count their lines, if this one counts its own."""
+    with contextlib.suppress(ImportError):
+        import coverage
+
+        if coverage.Coverage.current():
+            return MEASURE.format(
+                site=str(Path(coverage.__file__).parents[1]),
+                data=str(ROOT / ".sandbox" / "coverage"),
+                config=str(ROOT / "sandbox" / "pyproject.toml"),
+            )
+    return ""
 
 
 class Student(Clone):
     """Someone with a fresh clone who types commands, and asks what has become of them."""
 
-    def __init__(self, folder, settings=None):
-        super().__init__(folder, settings or caches())
+    def __init__(self, folder, settings=None, name="my clone"):
+        settings = caches() | {"PATH": bare_path()} | (settings or {})
+        super().__init__(folder, settings, name)
+        if measured := measures():
+            path = self.clone / "sandbox" / "__init__.py"
+            path.write_text(path.read_text() + measured)
+            self.git("commit", "-qam", "Start", "--amend")
+
+    def account(self) -> dict:
+        """Return pid and port of the account, as it was started last."""
+        return json.loads((self.clone / ".sandbox" / "account" / "ministack.json").read_text())
+
+    def lives(self) -> bool:
+        """Tell whether this student's account runs."""
+        import psutil
+
+        with contextlib.suppress(OSError, ValueError, psutil.Error):
+            return psutil.Process(self.account()["pid"]).status() != psutil.STATUS_ZOMBIE
+        return False
+
+    def revive(self) -> None:
+        """Start the account again if a test has left it dead, and print why it died."""
+        if self.lives():
+            return
+        log = self.clone / ".sandbox" / "account" / "ministack.log"
+        with contextlib.suppress(OSError):
+            print(f"the account is dead; its log ends with:\n{log.read_text()[-3000:]}")
+        said = self.sandbox("up", code=None)
+        print(said.stdout + said.stderr)
+        assert self.lives(), said
 
     def get(self, query: str = "") -> tuple[int, str]:
         """Ask the endpoint and return status and body."""
@@ -131,10 +216,6 @@ class Quick(Student):
             ),
         )
         return self.commit(f"Say {word}")
-
-    def account(self) -> dict:
-        """Return pid and port of the account, as it was started last."""
-        return json.loads((self.clone / ".sandbox" / "account" / "ministack.json").read_text())
 
     def keys(self, user: str = "student") -> tuple[str, str]:
         """Return an access key id and its secret."""

@@ -641,6 +641,128 @@ def test_build_that_harms_itself_fails_clearly(quick, command, status):
     is_back(quick, f"after {command}")
 
 
+def test_killed_build_is_no_longer_in_progress(quick):
+    """Worker, hook and push are killed, so that nobody is left who would end the record."""
+    quick.say("killed", SLOW)
+    push = push_until(quick, "Running command for")
+    for victim in (kill_worker, kill_hook, kill_client):
+        victim(quick, push)
+    push.wait(60)
+    quick.wait_for(lambda: not worker(quick))
+    said = quick.sandbox("status", code=1).stdout.splitlines()
+    number = quick.builds()[-1]["number"]
+    assert any(line.startswith(f"build {number:<4}IN_PROGRESS (killed)  ") for line in said)
+    assert said[-1] == (
+        "nothing runs these builds any more: `python3 -m sandbox up` ends them, and goes on"
+    )
+    quick.edit("buildspec.yml", SLOW, "true")
+    quick.commit("Be quick")
+    quick.up()
+    said = quick.sandbox("status").stdout
+    assert f"build {number:<4}FAULT" in said and "killed" not in said
+    is_back(quick, "killed")
+
+
+def test_running_build_is_not_called_killed(quick, tmp_path):
+    wait = f"for i in $(seq 600); do test -e '{tmp_path}/go' && break; sleep 0.1; done"
+    quick.say("still running", wait)
+    push = push_until(quick, "Running command for")
+    said = quick.sandbox("status").stdout
+    (tmp_path / "go").touch()
+    push.wait(60)
+    assert "IN_PROGRESS  " in said and "killed" not in said
+    is_back(quick, "still running")
+
+
+def test_record_that_cannot_be_read_is_named_and_passed_over(quick):
+    quick.say("beside an unreadable record")
+    quick.push()
+    count = quick.builds()[-1]["number"]
+    path = quick.clone / ".sandbox" / "builds" / str(count + 1) / "build.json"
+    path.parent.mkdir()
+    path.write_text('{"number": "of a later version"}')
+    named = f".sandbox/builds/{count + 1}/build.json cannot be read and is passed over"
+    assert quick.sandbox("status").stdout.splitlines()[-1] == named
+    assert f"[sandbox] {named}" in quick.up().splitlines()
+    quick.say("and after it")
+    assert f"BUILD {count + 2} SUCCEEDED" in quick.push()[-2]
+    assert path.read_text() == '{"number": "of a later version"}'
+    path.unlink()
+    path.parent.rmdir()
+    is_back(quick, "and after it")
+
+
+def test_account_that_died_in_a_test_is_started_for_the_next_one(quick, capsys):
+    """What the fixture `quick` does before each test."""
+    log = quick.clone / ".sandbox" / "account" / "ministack.log"
+    with open(log, "a") as stream:
+        stream.write("the reason why it died\n")
+    quick.revive()
+    assert capsys.readouterr().out == ""  # it lives
+    pid = quick.account()["pid"]
+    os.kill(pid, signal.SIGKILL)
+    quick.wait_for(lambda: not quick.lives())
+    quick.revive()
+    assert "the reason why it died" in capsys.readouterr().out
+    assert quick.account()["pid"] != pid and quick.get()[0] == 200
+
+
+def test_interrupted_up_speaks_of_no_build_before_there_is_one(newcomer):
+    up = subprocess.Popen(
+        [PYTHON, "-m", "sandbox", "up"],
+        cwd=newcomer.clone,
+        env=newcomer.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while "Installing uv" not in up.stderr.readline():
+        assert up.poll() is None
+    os.killpg(up.pid, signal.SIGINT)
+    said = up.communicate(timeout=60)[1]
+    assert up.returncode == 130
+    assert said.splitlines() == [
+        "error: interrupted",
+        "hint: type the same again: what is there already stays",
+    ]
+
+
+def test_interrupted_command_says_that_a_build_goes_on(quick):
+    quick.say("goes on", "sleep 1")
+    count = len(quick.builds())
+    push = push_in_background(quick)
+    quick.wait_for(lambda: len(quick.builds()) > count)
+    build = subprocess.Popen(
+        [PYTHON, "-m", "sandbox", "build"],
+        cwd=quick.clone,
+        env=quick.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    quick.wait_for(lambda: len(quick.builds()) > count + 1)
+    os.killpg(build.pid, signal.SIGINT)
+    assert "hint: a build that has started goes on" in build.communicate(timeout=60)[1]
+    assert build.returncode == 130
+    push.wait(60)
+    quick.wait_for(lambda: quick.builds()[-1]["status"] == "SUCCEEDED")
+    is_back(quick, "goes on")
+
+
+def test_down_after_nothing_but_a_check_removes_what_that_made(newcomer):
+    newcomer.sandbox("check")
+    assert (newcomer.clone / ".sandbox").exists()
+    said = newcomer.sandbox("down").stderr
+    assert "There is no sandbox here" not in said
+    assert said.splitlines()[-1] == "[sandbox] Nothing of the sandbox is left but your commits"
+    assert not list(newcomer.clone.glob(".sandbox*"))
+    assert newcomer.sandbox("down").stderr == "[sandbox] There is no sandbox here\n"
+
+
 @pytest.fixture(scope="module")
 def second(tmp_path_factory):
     """A second student on the same machine, whose sandbox comes and goes."""
@@ -711,3 +833,38 @@ def test_down_during_a_build_ends_the_push_with_a_clear_line(second, tmp_path):
     second.say("up again")
     second.up()
     is_back(second, "up again")
+
+
+def test_up_starts_while_down_still_deletes(second, tmp_path):
+    script = (
+        "import os, shutil, time\n"
+        "from sandbox.cli import main\n"
+        "from sandbox.laptop import place\n"
+        "remove = place.shutil.rmtree\n"
+        "def slow(folder, **options):\n"
+        "    if '.sandbox-down-' in str(folder):\n"
+        f"        open({str(tmp_path / 'deletes')!r}, 'w').close()\n"
+        f"        while not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.02)\n"
+        "    remove(folder, **options)\n"
+        "place.shutil.rmtree = slow\n"
+        "raise SystemExit(main(['down']))\n"
+    )
+    down = subprocess.Popen(
+        [second.clone / ".sandbox" / "venv" / "bin" / "python", "-c", script],
+        cwd=second.clone,
+        env=second.env,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    second.wait_for((tmp_path / "deletes").exists)
+    assert second.git("status", "--porcelain").stdout == ""
+    second.say("up at once")
+    second.up()
+    assert down.poll() is None
+    (tmp_path / "go").touch()
+    said = down.communicate(timeout=120)[1]
+    assert down.returncode == 0, said
+    assert "Removing .sandbox/: some ten thousand files" in said
+    assert not list(second.clone.glob(".sandbox-down-*"))
+    is_back(second, "up at once")

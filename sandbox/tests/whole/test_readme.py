@@ -130,7 +130,8 @@ aws() {
   else
     command aws "$@" || return
     case "$2" in start-build)
-      (cd "$CLONE" && CODEBUILD_BUILD_SUCCEEDING=1 CODEBUILD_RESOLVED_SOURCE_VERSION=first \
+      (cd "$CLONE" && PATH="$PATH:$BUILD_PATH" && \
+      CODEBUILD_BUILD_SUCCEEDING=1 CODEBUILD_RESOLVED_SOURCE_VERSION=first \
       FUNCTION_NAME=hello_user ALIAS_NAME=live sh -ec "$BUILD") > "$CLONE/../build.log" 2>&1;; esac
   fi
 }
@@ -201,6 +202,7 @@ def test_readme_from_top_to_bottom(newcomer, aws_account, tmp_path, request):
         | {
             "PATH": f"{newcomer.clone}/.sandbox/image/bin:{newcomer.env['PATH']}",
             "CLONE": str(newcomer.clone),
+            "BUILD_PATH": str(newcomer.clone / ".sandbox" / "venv" / "bin"),
             "BUILD": "\n".join(spec["build"]["commands"] + spec["post_build"]["commands"]),
         }
     )

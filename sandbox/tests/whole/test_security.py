@@ -191,14 +191,14 @@ DENIED = [
 
 
 @pytest.fixture(scope="module")
-def build_role(quick):
+def build_role(shared_quick):
     """Return a function that calls an operation with the credentials that a build has."""
     [role] = [
         item
-        for item in quick.client("iam").list_roles()["Roles"]
+        for item in shared_quick.client("iam").list_roles()["Roles"]
         if "BuildRole" in item["RoleName"]
     ]
-    sts = quick.client("sts", "root")
+    sts = shared_quick.client("sts", "root")
 
     def name_source(params, **_):
         params["headers"]["x-amz-source-account"] = "000000000000"
@@ -209,7 +209,7 @@ def build_role(quick):
 
     def call(service, operation, parameters):
         pair = keys["AccessKeyId"], keys["SecretAccessKey"]
-        client = quick.client(service, pair, keys["SessionToken"])
+        client = shared_quick.client(service, pair, keys["SessionToken"])
         return getattr(client, operation)(**parameters)
 
     return call

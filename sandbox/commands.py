@@ -10,11 +10,12 @@ import os
 import shlex
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from sandbox import Mistake
-from sandbox.laptop import bootstrap, paths, place, processes
+from sandbox.laptop import paths, place, processes
 from sandbox.laptop.files import lock
 from sandbox.laptop.processes import git
 from sandbox.laptop.terminal import harmless, say
@@ -250,35 +251,6 @@ def down(_: argparse.Namespace) -> int:
         repository.remove_remote()
         place.set_aside()
     place.remove()
-    return 0
-
-
-def test(arguments: argparse.Namespace) -> int:
-    """run all tests: the student's and the sandbox's own"""
-    os.chdir(paths.ROOT)
-    files = [word.split("::")[0] for word in arguments.pytest if not word.startswith("-")]
-    named = list(filter(os.path.exists, files))
-    for file in files:
-        if file.endswith(".py") and file not in named:  # pytest would run nothing and not say why
-            raise Mistake(
-                f"there is no file {file!r}, expected one like test_hello_world.py",
-                "type `git ls-files '*test_*.py'` to see which there are",
-            )
-    bootstrap.add_test_packages()
-    # Pushes mostly wait, for the disk and for each other: three at a time, each file with its own
-    # sandbox.
-    at_once = ["test_hello_world.py", "sandbox", "-n", "3", "--dist", "loadfile"]
-    command = [str(paths.PYTHON), "-m", "pytest", "-p", "no:cacheprovider"]
-    os.execv(paths.PYTHON, [*command, *([] if named else at_once), *arguments.pytest])
-
-
-def benchmark(arguments: argparse.Namespace) -> int:
-    """measure a push against the bare commands, on a fresh clone; takes minutes"""
-    from sandbox.dev import benchmark as measured
-
-    bootstrap.add_test_packages()
-    found = measured.measure(arguments.runs, (10,) if arguments.quick else (10, 100, 1000))
-    print(json.dumps(found, indent=1) if arguments.json else measured.report(found))
     return 0
 
 

@@ -18,8 +18,8 @@ ROOMS = {
     "fork": {"laptop", "codebuild"},
     "builds": {"fork", "account", "laptop", "codebuild"},
     "dev": {"laptop"},
-    "commands": {"builds", "fork", "account", "laptop", "codebuild", "dev"},
-    "cli": {"commands", "builds", "laptop"},
+    "commands": {"builds", "fork", "account", "laptop", "codebuild"},
+    "cli": {"commands", "dev", "builds", "laptop"},
     "__main__": {"cli"},
 }
 ALONE = {"yaml", "psutil"}  # what the runner needs beside the standard library

@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import importlib.util
 import os
-import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -20,8 +19,6 @@ from sandbox.laptop.paths import (
     FOLDER,
     IMAGE,
     MAIN,
-    OUTSIDE,
-    OUTSIDE_NOTE,
     PYTHON,
     REQUIREMENTS,
     ROOT,
@@ -29,7 +26,7 @@ from sandbox.laptop.paths import (
     VENV,
 )
 from sandbox.laptop.processes import git, run
-from sandbox.laptop.terminal import say
+from sandbox.laptop.terminal import busy, grown, say
 
 READY = VENV / "ready"
 # Starts what can go on while the packages are installed, and returns what ends it if that fails.
@@ -92,7 +89,6 @@ def make_environment(python: Path, meanwhile: Meanwhile) -> None:
     say(f"Making the sandbox's Python environment in {FOLDER.name}/ (only the first time)")
     for outdated in (VENV, IMAGE):  # both hold the path of this folder, which may have been moved
         shutil.rmtree(outdated, ignore_errors=True)
-    remove_old_place()
     # The Python at hand mostly has a pip that can install for another; making a second is slow.
     lent: list[str | Path] = []
     if lends_pip():
@@ -101,21 +97,13 @@ def make_environment(python: Path, meanwhile: Meanwhile) -> None:
     with contextlib.ExitStack() as undo:
         undo.callback(shutil.rmtree, VENV, ignore_errors=True)
         step(python, "-m", "venv", *(["--without-pip"] if lent else []), VENV)
-        say("Installing uv")
-        step(*pip, "install", "-q", "--disable-pip-version-check", pin_of("uv"))
+        with busy("Installing uv", lambda: grown(VENV)):
+            step(*pip, "install", "-q", "--disable-pip-version-check", pin_of("uv"))
         undo.callback(meanwhile())
-        say("Installing sandbox/requirements.txt: MiniStack, the AWS CLI and what they need")
-        install(REQUIREMENTS)
+        what = "MiniStack, the AWS CLI and what they need"
+        with busy(f"Installing sandbox/requirements.txt: {what}", lambda: grown(VENV)):
+            install(REQUIREMENTS)
         undo.pop_all()
-
-
-def remove_old_place() -> None:
-    """Remove the folder in which builds worked when the clone was elsewhere."""
-    with contextlib.suppress(OSError, ValueError):
-        old = Path(OUTSIDE_NOTE.read_text())
-        kind = OUTSIDE.name.rpartition("-")[0]  # a build may have written any path there
-        if old.parent == OUTSIDE.parent and re.fullmatch(f"{kind}-[0-9a-f]{{12}}", old.name):
-            shutil.rmtree(old, ignore_errors=True)
 
 
 def add_test_packages() -> None:
@@ -125,8 +113,9 @@ def add_test_packages() -> None:
         current = fingerprint(TEST_REQUIREMENTS)
         if mark.exists() and mark.read_text() == current:
             return
-        say("Installing sandbox/requirements-test.txt: what only the tests need")
-        install(TEST_REQUIREMENTS)
+        what = "what only the tests need"
+        with busy(f"Installing sandbox/requirements-test.txt: {what}", lambda: grown(VENV)):
+            install(TEST_REQUIREMENTS)
         write(mark, current)
 
 

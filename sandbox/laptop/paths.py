@@ -23,21 +23,20 @@ TRASH = FOLDER / "trash"
 CACHE = FOLDER / "cache"  # of uv and pip, so that `down` leaves nothing in the student's home
 
 
-def outside(root: Path) -> Path:
-    """Return a folder of a clone's own in the system's temporary place.
+def outside() -> Path:
+    """Return a folder of this clone's own in the system's temporary place.
 
     On AWS nothing of anybody's is above a checkout, where pytest, Node and others look for their
     settings, and no path has a blank. On a disk if there is one: /tmp is often held in memory.
     """
-    name = hashlib.sha256(os.fsencode(root)).hexdigest()[:12]
+    name = hashlib.sha256(os.fsencode(ROOT)).hexdigest()[:12]
     for parent in map(os.path.realpath, ("/var/tmp", "/tmp")):
         if os.access(parent, os.W_OK | os.X_OK):
             flags = os.statvfs(parent).f_flag
             if not flags & getattr(os, "ST_NOEXEC", 0):
                 return Path(parent) / f"codebuild-{os.getuid()}-{name}"
-    return root / FOLDER.name / "outside"
+    return FOLDER / "outside"
 
 
-OUTSIDE = outside(ROOT)
-OUTSIDE_NOTE = FOLDER / "outside.txt"  # for a clone that is moved: OUTSIDE is then another
+OUTSIDE = outside()
 CODEBUILD = OUTSIDE / "machine"  # where a build works; on AWS /codebuild

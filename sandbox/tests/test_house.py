@@ -17,8 +17,9 @@ ROOMS = {
     "account": {"laptop", "codebuild"},
     "fork": {"laptop", "codebuild"},
     "builds": {"fork", "account", "laptop", "codebuild"},
+    "console": {"builds", "fork", "account", "laptop", "codebuild"},
     "dev": {"laptop"},
-    "commands": {"builds", "fork", "account", "laptop", "codebuild", "dev"},
+    "commands": {"console", "builds", "fork", "account", "laptop", "codebuild", "dev"},
     "cli": {"commands", "builds", "laptop"},
     "__main__": {"cli"},
 }

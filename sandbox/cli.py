@@ -21,13 +21,19 @@ COMMANDS = {
     "url": commands.url,
     "env": commands.env,
     "status": commands.status,
+    "console": commands.console,
     "check": commands.check,
     "down": commands.down,
     "test": dev.test,
     "benchmark": dev.benchmark,
 }
 # Not for people: the fork's hook, the queue and the set-up start these.
-HIDDEN = {"receive": commands.receive, "work": commands.work, "prepare": commands.prepare}
+HIDDEN = {
+    "receive": commands.receive,
+    "work": commands.work,
+    "prepare": commands.prepare,
+    "serve": commands.serve,
+}
 # These make the environment on their first use; the others need one that is there.
 FIRST = ("up", "check", "test", "benchmark")
 

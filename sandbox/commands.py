@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import json
 import os
 import shlex
@@ -18,7 +17,7 @@ from sandbox import Mistake
 from sandbox.laptop import paths, place, processes
 from sandbox.laptop.files import lock
 from sandbox.laptop.processes import git
-from sandbox.laptop.terminal import harmless, say
+from sandbox.laptop.terminal import busy, in_colour, pushed_in_colour, say
 
 if TYPE_CHECKING:
     from sandbox.builds.records import Build
@@ -30,6 +29,7 @@ def up(_: argparse.Namespace) -> int:
     """start the account, deploy template.yml, make the fork, build the commit at HEAD"""
     from sandbox.account import emulator, releases, stack
     from sandbox.builds import queue, records, worker
+    from sandbox.console import key
     from sandbox.fork import repository
 
     with lock("up"), contextlib.ExitStack() as held:
@@ -43,13 +43,13 @@ def up(_: argparse.Namespace) -> int:
             worker.stop()  # the account that it built for is gone
         idle = held.enter_context(lock("worker", wait=restart))
         emulator.bring_up()
-        say("Deploying template.yml")
         first = not records.numbers()
         # A build that runs moves the alias itself; before any there is nothing to keep.
         keep = idle and not first
         before = releases.live_version() if keep else None
         since = time.time()
-        stack.deploy()
+        with busy("Deploying template.yml"):
+            stack.deploy()
         if keep:
             releases.keep_live(before, since)
             releases.restore(records.green_versions())
@@ -70,6 +70,7 @@ def up(_: argparse.Namespace) -> int:
     status = build_main(has_worker=first)
     print(stack.url())
     print(f'Try it: curl "{stack.url()}?user=CI%20CD%20Developer"')
+    print(f"Look at it: {key.address_with_key()}")
     return 0 if status == "SUCCEEDED" else 1
 
 
@@ -92,16 +93,18 @@ def build_main(has_worker: bool) -> str:
         if not has_worker:
             queue.start_worker()
         push = Push(NO_COMMIT, main, "refs/heads/main")
-        newest = queue.submit(main, "main", "root", push)
+        newest = queue.submit(main, "main", "root", push, in_colour(sys.stderr))
     return show(newest, sys.stderr).status
 
 
-def show(build: Build, out: TextIO) -> Build:
+def show(build: Build, out: TextIO, coloured: bool | None = None) -> Build:
     """Show a build until it has ended, say how it went, and return its last record."""
     from sandbox.builds import follow
+    from sandbox.console import browser
 
-    ended = follow.follow(build, out)
-    for line in follow.verdict(ended):
+    coloured = in_colour(out) if coloured is None else coloured
+    ended = follow.follow(build, out, coloured)
+    for line in follow.verdict(ended, browser.page(ended), coloured):
         say(line)
     return ended
 
@@ -120,9 +123,10 @@ def receive(_: argparse.Namespace) -> int:
         queue.start_worker()  # before anything else is loaded: it is what a push waits for
         from sandbox.builds import pushes
 
-        pushes.submit(sys.stdin.buffer, submitted)
+        coloured = pushed_in_colour()
+        pushes.submit(sys.stdin.buffer, submitted, coloured)
         for build in submitted:
-            show(build, sys.stderr)
+            show(build, sys.stderr, coloured)
     except Exception as error:  # whatever it is, git has the push already
         say(f"error: {error}")
         say(f"hint: {getattr(error, 'hint', 'type `python3 -m sandbox up`')}")
@@ -144,7 +148,8 @@ def build(arguments: argparse.Namespace) -> int:
     commit = repository.commit_of(wanted)
     if not commit:
         raise Mistake(f"the fork has no commit {wanted!r}", "push it first: `git push sandbox`")
-    ended = show(queue.submit(commit, wanted, "root"), sys.stdout)
+    coloured = in_colour(sys.stdout)
+    ended = show(queue.submit(commit, wanted, "root", coloured=coloured), sys.stdout)
     return 0 if ended.status == "SUCCEEDED" else 1
 
 
@@ -176,35 +181,21 @@ def env(_: argparse.Namespace) -> int:
 
 def status(_: argparse.Namespace) -> int:
     """show what runs, what is live, and the last builds; exit 1 if the last build failed"""
-    from sandbox.account import emulator, endpoint, releases, stack
-    from sandbox.builds import follow, queue, records
+    from sandbox.builds import status as shown
     from sandbox.fork import repository
 
     repository.tell_whose_fork()
-    state = emulator.running()
-    if state:
-        live = releases.live()
-        named = live.commit or "no description"
-        if repository.commit_of(live.commit):
-            named = f"commit {live.commit[:7]}: {repository.subject(live.commit)}"
-        print(f"account   running on 127.0.0.1:{state['port']} (pid {state['pid']})")
-        print(f"live      version {live.version} ({named})")
-        print(f"endpoint  {stack.url()}")
-        answer = endpoint.ask()
-        if answer.failed:
-            print(f"          {harmless(str(answer))}")
-    else:
-        print("account   not running: type `python3 -m sandbox up`")
-    left = queue.abandoned()
-    builds = list(itertools.islice(records.newest_first(), 10))
-    for item in builds:
-        print(follow.row(item, killed=item in left))
-    for path in records.unreadable():
-        print(f"{path.relative_to(paths.ROOT)} cannot be read and is passed over")
-    if left:
-        print("nothing runs these builds any more: `python3 -m sandbox up` ends them, and goes on")
-    last = next((item for item in builds if item.has_ended), None)
-    return 1 if left or (last and last.status != "SUCCEEDED") else 0
+    for line in shown.lines():
+        print(line)
+    return 0 if shown.is_green() else 1
+
+
+def console(_: argparse.Namespace) -> int:
+    """open the console, the page of project, builds and function, in the browser"""
+    from sandbox.console import browser
+
+    browser.show()
+    return 0
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -244,7 +235,7 @@ def down(_: argparse.Namespace) -> int:
     from sandbox.builds import worker
     from sandbox.fork import repository
 
-    with lock("up"):
+    with busy(f"Stopping, and removing {paths.FOLDER.name}/"), lock("up"):
         worker.stop()
         processes.end(processes.started("sandbox", "prepare"))
         emulator.stop()
@@ -259,6 +250,14 @@ def work(_: argparse.Namespace) -> int:
     from sandbox.builds import worker
 
     worker.work()
+    return 0
+
+
+def serve(_: argparse.Namespace) -> int:
+    """be the account's process; only `up` calls this"""
+    from sandbox.console import process
+
+    process.main()
     return 0
 
 

@@ -29,6 +29,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 ENDPOINT = "/_aws/execute-api/"
+CONSOLE = "/console/"
 HEALTH = "/_ministack/health"
 DOWNLOADS = "/_ministack/lambda-code/"
 SESSIONS = "/_sandbox/sessions/"
@@ -38,8 +39,11 @@ PRINTABLE = bytes(range(0x21, 0x7F))
 LARGEST = 80 << 20  # bytes of a request's body: Lambda's 50 MB in base64
 
 
-def door(app: App, port: int, ready: Callable[[], None]) -> App:
-    """Return what hands on to `app` the requests that may pass, and calls `ready` at its start."""
+def door(app: App, port: int, ready: Callable[[], None], console: App | None = None) -> App:
+    """Return what hands on to `app` the requests that may pass, and calls `ready` at its start.
+
+    `console` gets what is below /console, which a browser asks: it looks itself at who that is.
+    """
     hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")}
     of_api = re.compile(rf"([a-z0-9]+)\.execute-api\.localhost:{port}")
 
@@ -62,6 +66,8 @@ def door(app: App, port: int, ready: Callable[[], None]) -> App:
             await app(as_http_api(scope), receive, send)
         elif host not in hosts:
             await refuse(send, f"this account is at 127.0.0.1:{port}, not at {host!r}")
+        elif console and f"{path}/".startswith(CONSOLE):
+            await console(scope, receive, send)
         elif "origin" in headers or headers.get("sec-fetch-site", "none") not in (
             "none",
             "same-origin",

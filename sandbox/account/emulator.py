@@ -14,12 +14,12 @@ from sandbox.laptop.files import read_object, write
 from sandbox.laptop.network import DIRECT, free_port
 from sandbox.laptop.paths import ACCOUNT, FOLDER, VENV
 from sandbox.laptop.processes import clean_environment, end, start, started, words_of
-from sandbox.laptop.terminal import say
+from sandbox.laptop.terminal import busy
 
 REGION = "us-east-1"
 STATE = ACCOUNT / "ministack.json"
 LOG = ACCOUNT / "ministack.log"
-MODULE = "sandbox.account.ministack"
+PROCESS = ("sandbox", "serve")  # a hidden command, which puts the console beside the account
 SERVICES = (
     "cloudformation,iam,sts,lambda,apigateway,codebuild,logs,s3,ssm,secretsmanager,cloudtrail"
 )
@@ -41,7 +41,7 @@ def running() -> dict[str, Any] | None:
     with contextlib.suppress(psutil.Error, KeyError):
         # A pid alone may belong to another process by now, after a restart of the machine.
         command = psutil.Process(state["pid"]).cmdline()
-        if state["folder"] == str(FOLDER) and command[1:] == words_of(MODULE):
+        if state["folder"] == str(FOLDER) and command[1:] == words_of(*PROCESS):
             return state
     return None
 
@@ -66,9 +66,16 @@ def bring_up() -> None:
     for folder in (ACCOUNT / "state", ACCOUNT / "tmp", ACCOUNT / "home"):
         folder.mkdir(parents=True, exist_ok=True)
     port = free_port(read_object(STATE).get("port", 0))
-    say("Starting the account (MiniStack, on 127.0.0.1 only)")
     keys.make()
-    process = start(MODULE, output=LOG, env=environment(port))
+    with busy("Starting the account (MiniStack, on 127.0.0.1 only)"):
+        wait_for(port)
+    # It has read them. Left here, they would come back, outdated, after a kill.
+    shutil.rmtree(ACCOUNT / "state")
+
+
+def wait_for(port: int) -> None:
+    """Start MiniStack on a port and wait until it answers; raises Mistake if it does not."""
+    process = start(*PROCESS, output=LOG, env=environment(port))
     write(STATE, json.dumps({"pid": process.pid, "port": port, "folder": str(FOLDER)}))
     deadline = time.monotonic() + 60
     while not answers():
@@ -77,8 +84,6 @@ def bring_up() -> None:
                 "MiniStack did not start", f"read {LOG}, then type `python3 -m sandbox up`"
             )
         time.sleep(0.02)
-    # It has read them. Left here, they would come back, outdated, after a kill.
-    shutil.rmtree(ACCOUNT / "state")
 
 
 def environment(port: int) -> dict[str, str]:
@@ -103,4 +108,4 @@ def stop() -> None:
     """Stop MiniStack, gently first: only a gentle stop keeps its state."""
     # Elsewhere, it would write its state where the clone was.
     was_here = read_object(STATE).get("folder") == str(FOLDER)
-    end(started(MODULE), gently=was_here)
+    end(started(*PROCESS), gently=was_here)

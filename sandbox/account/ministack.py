@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from sandbox.account import keys
 
+if TYPE_CHECKING:
+    from sandbox.account.door import App
 
-def main() -> None:
-    """Serve until the process is told to end."""
+
+def main(console: App | None = None) -> None:
+    """Serve until the process is told to end; `console` answers what is below /console."""
     os.environ.update(keys.variables(keys.ROOT))  # MiniStack looks here for root's
 
     from ministack import app
@@ -23,6 +27,7 @@ def main() -> None:
         app.app,
         int(os.environ["GATEWAY_PORT"]),
         lambda: iam.make_student(keys.STUDENT, key, secret),
+        console,
     )
     app.main()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 import time
 from typing import TextIO
@@ -11,36 +10,35 @@ from sandbox import Mistake
 from sandbox.account import endpoint, releases, stack
 from sandbox.builds.queue import WORKER_LOG, start_worker, worker_lives
 from sandbox.builds.records import Build, load, unfinished
+from sandbox.builds.screen import Screen
 from sandbox.fork import repository
 from sandbox.laptop.files import taken_down
 from sandbox.laptop.paths import ROOT
 from sandbox.laptop.processes import started
-from sandbox.laptop.terminal import harmless, say
+from sandbox.laptop.terminal import BOLD, GREEN, INVERSE, RED, harmless, painted, say
 
 RESTARTS = 3
+LONGEST = 400  # characters of a reason
 PATIENCE = 1  # seconds without a worker after which one is looked for
 
 
-def follow(build: Build, out: TextIO) -> Build:
+def follow(build: Build, out: TextIO, coloured: bool = False) -> Build:
     """Show a build's log as it grows, until the build has ended, and return its last record.
 
     Raises Mistake if the sandbox is taken down, or if no worker stays alive.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    screen = Screen(out, coloured, build.coloured)
     restart_at, stuck, tries = time.monotonic() + PATIENCE, build, 0
-    told, last = False, "\n"
+    told = False
     with open(build.log, "rb") as stream:
         while True:
             known = load(build.number)
             if not known or known.id != build.id:  # or another has been set up since
                 raise taken_down()
             while piece := stream.read(1 << 16):
-                text = harmless(decoder.decode(piece))
-                out.write(text)
-                out.flush()
-                last = text[-1:] or last
+                screen.write(piece)
             if known.has_ended:
-                out.write("" if last == "\n" else "\n")
+                screen.end()
                 return known
             time.sleep(0.02)
             if worker_lives():
@@ -72,9 +70,12 @@ def row(build: Build, killed: bool) -> str:
     return f"build {build.number:<4}{state}  {build.commit[:7]}  {when}  {log}"
 
 
-def verdict(build: Build) -> list[str]:
-    """Return the last lines that a student reads after a build."""
-    version = build.live_after or "1"
+def verdict(build: Build, page: str, coloured: bool = False) -> list[str]:
+    """Return the last lines that a student reads after a build; the very last is the verdict.
+
+    `page` is the address of the build's page, or nothing.
+    """
+    version, look = build.live_after or "1", [f"look at it: {page}"] if page else []
     if build.status == "SUCCEEDED":
         known = f"version {version} is live"
         if build.reason:
@@ -83,16 +84,23 @@ def verdict(build: Build) -> list[str]:
             known = f"it released nothing, version {version} is still live"
         elif build.released != version:
             known = f"version {build.released} was released; version {version} is live since then"
-        commit = build.commit[:7]
         if build.released and (answer := endpoint.ask()).failed:
             known += f", but {harmless(str(answer))}"
-        return [f"BUILD {build.number} SUCCEEDED: {known} (commit {commit})", stack.url()]
+        took = (build.ended or build.submitted) - build.submitted
+        said = f"BUILD {build.number} SUCCEEDED: {known} (commit {build.commit[:7]})"
+        return [*look, stack.url(), loud(f"{said} in {took:.1f} s", coloured, GREEN)]
     lines = [f"error: {in_one_line(build.reason)}"] if build.reason else []
     lines += [f"said: {build.said}"] if build.said else []
     lines += [f"hint: {build.hint}"] if build.hint else []
     where = f" in {build.phase}" if build.phase else ""
     still = f"nothing was released, version {version} is still live"
-    return [*lines, f"BUILD {build.number} {build.status}{where}: {still}"]
+    said = f"BUILD {build.number} {build.status}{where}: {still}"
+    return [*lines, *look, loud(said, coloured, RED)]
+
+
+def loud(text: str, coloured: bool, colour: str) -> str:
+    """Return a verdict that is not overlooked."""
+    return painted(f" {text} ", BOLD, INVERSE, colour) if coloured else text
 
 
 def standing(newest: Build, head: str) -> list[str]:

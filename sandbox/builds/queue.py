@@ -41,7 +41,13 @@ def abandoned() -> list[Build]:
     return unfinished()  # once more: it may have ended them just now
 
 
-def submit(commit: str, source_version: str, initiator: str, push: Push | None = None) -> Build:
+def submit(
+    commit: str,
+    source_version: str,
+    initiator: str,
+    push: Push | None = None,
+    coloured: bool = False,
+) -> Build:
     """Put a build into the queue and return it; the caller starts a worker.
 
     Of two pushes at the same moment, the hook of the second may be the first to come here. Then the
@@ -63,6 +69,7 @@ def submit(commit: str, source_version: str, initiator: str, push: Push | None =
             submitted=time.time(),
             ref=push.ref if push else None,
             before=push.before if push else None,
+            coloured=coloured,
         )
         build.folder.mkdir()
         try:

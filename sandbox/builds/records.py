@@ -32,6 +32,7 @@ NEEDED: dict[str, type | tuple[type, ...]] = {
 class Build(Request):
     """One build, as its record says; times are in seconds since 1970."""
 
+    coloured: bool = False  # a person reads the log in a terminal, or on its page
     status: str = "QUEUED"
     phase: str | None = None
     reason: str = ""
@@ -42,6 +43,10 @@ class Build(Request):
     live_after: str | None = None
     released: str | None = None
     exported: dict[str, str] = field(default_factory=dict)
+    # What a page of the console shows without reading more; the test cases are in reports.json.
+    phases: list[dict[str, Any]] = field(default_factory=list)
+    variables: list[dict[str, str]] = field(default_factory=list)
+    reports: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def folder(self) -> Path:
@@ -50,6 +55,14 @@ class Build(Request):
     @property
     def log(self) -> Path:
         return self.folder / "log"
+
+    @property
+    def progress(self) -> Path:
+        return self.folder / "progress"
+
+    @property
+    def cases(self) -> Path:
+        return self.folder / "reports.json"
 
     @property
     def has_ended(self) -> bool:

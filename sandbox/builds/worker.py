@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import gc
+import json
 import os
 import shutil
 import signal
@@ -21,7 +23,7 @@ import psutil
 from sandbox import Mistake
 from sandbox.account import logs, releases, secrets, stack
 from sandbox.account.clients import assume_role, aws_environment, end_sessions
-from sandbox.builds import hints, image, packages
+from sandbox.builds import hints, image, junit, packages, progress
 from sandbox.builds.queue import pending
 from sandbox.builds.records import Build, unfinished
 from sandbox.codebuild import runner
@@ -30,7 +32,7 @@ from sandbox.codebuild.phases import Outcome
 from sandbox.codebuild.project import Project
 from sandbox.codebuild.shell import Stopped
 from sandbox.fork import repository
-from sandbox.laptop.files import lock
+from sandbox.laptop.files import lock, write
 from sandbox.laptop.network import refuse_foreign_endpoints
 from sandbox.laptop.paths import BUILD_VENV, CODEBUILD, IMAGE, OUTSIDE, TRASH
 from sandbox.laptop.processes import clean_environment, end, started
@@ -107,7 +109,7 @@ def recover() -> None:
 def run_build(build: Build) -> None:
     """Run one build to its end, whatever happens in it."""
     try:
-        log = Log(build.log)
+        log = Log(build.log, tell=progress.writer(build.progress))
     except OSError as error:
         finish(build, Outcome("FAULT", None, f"the log cannot be written: {error}"))
         return
@@ -159,6 +161,8 @@ def machine_of(build: Build, project: Project) -> runner.Machine:
             "VIRTUAL_ENV": str(venv),
             "TMPDIR": str(CODEBUILD / "tmp"),
         }
+        if build.coloured:
+            base["PY_COLORS"] = "1"  # of pytest; on AWS nobody sets it, and a log has no colours
         config = CODEBUILD / "home" / ".aws" / "config"  # a build's own, gone with it
         return {**base, **aws_environment(credentials(), config), **chosen}
 
@@ -168,7 +172,7 @@ def machine_of(build: Build, project: Project) -> runner.Machine:
     def secret(kind: str, reference: str) -> str:
         return secrets.read(kind, reference, credentials())
 
-    return runner.Machine(CODEBUILD, check_out, environment, secret)
+    return runner.Machine(CODEBUILD, check_out, environment, secret, {"JUNITXML": junit.cases})
 
 
 def session_of(build: Build) -> str:
@@ -206,7 +210,15 @@ def finish(build: Build, outcome: Outcome, project: Project | None = None) -> No
     if status == "FAILED":
         with contextlib.suppress(OSError):
             found = hints.find(logs.end_of(build.log), reason)
+    done = dataclasses.asdict(progress.read(build.progress))
+    reports = [dataclasses.asdict(report) for report in outcome.reports]
+    if reports:
+        with contextlib.suppress(OSError):
+            write(build.cases, json.dumps(reports))
     build.change(
+        phases=done["phases"],
+        variables=done["variables"],
+        reports=[{**report, "cases": len(report["cases"])} for report in reports],
         status=status,
         phase=outcome.phase,
         reason=reason,

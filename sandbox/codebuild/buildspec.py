@@ -40,6 +40,17 @@ class Obstacle:
 
 
 @dataclass(frozen=True)
+class ReportGroup:
+    """What a build's test results are in; `files` are patterns below `base_directory`."""
+
+    name: str
+    files: tuple[str, ...]
+    file_format: str = "JUNITXML"
+    base_directory: str = "."
+    discard_paths: bool = False
+
+
+@dataclass(frozen=True)
 class Buildspec:
     """A buildspec that CodeBuild reads; `warnings` are (line, text) of what is easily overlooked.
 
@@ -54,6 +65,7 @@ class Buildspec:
     secrets_manager: dict[str, str] = field(default_factory=dict)
     exported_variables: tuple[str, ...] = ()
     runtimes: dict[str, str] = field(default_factory=dict)
+    reports: tuple[ReportGroup, ...] = ()
     has_cache: bool = False
     warnings: tuple[tuple[int, str], ...] = ()
     unknown: tuple[tuple[str, str], ...] = ()  # the section and the key

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 LIMIT = 128 << 20  # bytes of output that are kept; CloudWatch Logs has no such bound
 
@@ -12,11 +14,18 @@ LIMIT = 128 << 20  # bytes of output that are kept; CloudWatch Logs has no such 
 class Log:
     """Appends to a log file; what the build's secrets say is masked in it."""
 
-    def __init__(self, path: Path, limit: int = LIMIT):
+    def __init__(
+        self,
+        path: Path,
+        limit: int = LIMIT,
+        tell: Callable[[dict[str, Any]], None] = lambda event: None,
+    ):
+        """Open a log; `tell` hears of each phase and command, and where in the log it is."""
         self.stream = open(path, "ab", buffering=0)
         self.limit, self.written, self.at_line_start = limit, 0, True
         self.secrets: list[bytes] = []
         self.held = b""
+        self.tell = tell
 
     def line(self, text: str) -> None:
         """Write a line as CodeBuild's own: UTC, six digits of a second."""
@@ -32,6 +41,20 @@ class Log:
         start = b"" if self.at_line_start else b"\n"
         self.stream.write(start + self.masked(text.encode(errors="surrogateescape")) + b"\n")
         self.at_line_start = True
+
+    def mark(self, event: str, **values: Any) -> None:
+        """Tell what happens at this place of the log, with the time in seconds since 1970.
+
+        What the build itself prints cannot forge it.
+        """
+        self.flush()
+        shown = {name: self.shown(value) for name, value in values.items()}
+        self.tell({"event": event, "at": time.time(), "offset": self.stream.tell(), **shown})
+
+    def shown(self, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return self.masked(value.encode(errors="surrogateescape")).decode(errors="replace")
 
     def mask(self, values: Iterable[str]) -> None:
         """Mask these values from now on, as CodeBuild does: by exact text only."""

@@ -6,11 +6,12 @@ https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details-phases
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from sandbox.codebuild.buildspec import PHASES, Buildspec, Phase
 from sandbox.codebuild.log import Log
+from sandbox.codebuild.reports import Report
 from sandbox.codebuild.shell import Shell, Stopped, TimedOut
 
 
@@ -23,24 +24,32 @@ class Outcome:
     reason: str = ""
     hint: str = ""
     exported: Mapping[str, str] = field(default_factory=dict)
+    reports: tuple[Report, ...] = ()
 
 
-def run_phases(spec: Buildspec, shell: Shell, log: Log) -> Outcome:
-    """Run all phases that CodeBuild would run and return the build's outcome."""
+def run_phases(
+    spec: Buildspec,
+    shell: Shell,
+    log: Log,
+    collect: Callable[[], tuple[Report, ...]] = tuple,
+) -> Outcome:
+    """Run all phases that CodeBuild would run and return the build's outcome.
+
+    `collect` reads the reports, which on AWS belongs to the phase UPLOAD_ARTIFACTS.
+    """
     first = Outcome("SUCCEEDED")
     for name in PHASES:
         phase = spec.phases[name]
+        enter(log, name)
         log.line(f"Entering phase {name}")
         try:
             reason = run_phase(phase, shell, log)
         except (TimedOut, Stopped) as end:
             state = "TIMED_OUT" if isinstance(end, TimedOut) else "STOPPED"
+            why = "the build's time is over" if state == "TIMED_OUT" else "the build was stopped"
             log.line(f"Phase complete: {name} State: {state}")
-            return Outcome(
-                state,
-                name,
-                "the build's time is over" if state == "TIMED_OUT" else "the build was stopped",
-            )
+            log.mark("phase ended", name=name, status=state, code="", message=why)
+            return Outcome(state, name, why)
         complete(log, name, "COMMAND_EXECUTION_ERROR" if reason else "", reason)
         if reason:
             first = first if first.phase else Outcome("FAILED", name, reason)
@@ -50,15 +59,25 @@ def run_phases(spec: Buildspec, shell: Shell, log: Log) -> Outcome:
                 return first
             if name == "BUILD" and action == "ABORT":
                 break
-    # The project has NO_ARTIFACTS: the phase is there and has nothing to do.
+    # The project has NO_ARTIFACTS: what is left of this phase are the reports. It is not reached
+    # when INSTALL or PRE_BUILD has failed, on AWS neither.
+    enter(log, "UPLOAD_ARTIFACTS")
+    reports = collect()
     complete(log, "UPLOAD_ARTIFACTS")
-    return first
+    return replace(first, reports=reports)
+
+
+def enter(log: Log, name: str) -> None:
+    """Tell that a phase begins; CodeBuild's log has no line for some of them."""
+    log.mark("phase", name=name)
 
 
 def complete(log: Log, name: str, code: str = "", message: str = "") -> None:
     """Write the two lines that end a phase."""
-    log.line(f"Phase complete: {name} State: {'FAILED' if code else 'SUCCEEDED'}")
+    status = "FAILED" if code else "SUCCEEDED"
+    log.line(f"Phase complete: {name} State: {status}")
     log.line(f"Phase context status code: {code} Message: {message}")
+    log.mark("phase ended", name=name, status=status, code=code, message=message)
 
 
 def run_phase(phase: Phase, shell: Shell, log: Log) -> str:
@@ -85,9 +104,15 @@ def run_once(phase: Phase, shell: Shell, log: Log) -> str:
 
 def run_command(command: str, shell: Shell, log: Log) -> str:
     """Run one item and return why it failed, or nothing."""
+    log.mark("command", text=command)
     log.line(f"Running command {command}")
-    status = shell.run(command)
-    log.end_output()
+    log.mark("output")
+    status = None
+    try:
+        status = shell.run(command)
+    finally:  # also when the build is stopped, or its time is over
+        log.end_output()
+        log.mark("command ended", status=status)
     if status == 0:
         return ""
     log.line(f"Command did not exit successfully {command} exit status {status}")

@@ -21,6 +21,7 @@ from sandbox.codebuild.buildspec import (
     Phase,
 )
 from sandbox.codebuild.misreadings import CarefulWalk
+from sandbox.codebuild.report_groups import report_groups
 from sandbox.codebuild.yaml_nodes import QUOTE_IT, compose, is_null, line_of
 
 RUNTIMES = ("dotnet", "golang", "java", "nodejs", "php", "python", "ruby")
@@ -42,10 +43,6 @@ PASSED_OVER = {
     "cache": "passed over: each build here starts clean",
     "artifacts": "passed over: the project in template.yml has NO_ARTIFACTS, "
     "so AWS uploads nothing either",
-    # https://github.com/aws/aws-cdk/issues/7367
-    "reports": "passed over here; on AWS it needs codebuild:CreateReportGroup, CreateReport, "
-    "UpdateReport and BatchPutTestCases, which BuildRole in template.yml lacks: the build would be "
-    "red in UPLOAD_ARTIFACTS",
     "git-credential-helper": "passed over: a build here has no git credentials",
 }
 
@@ -92,11 +89,7 @@ class Reader(CarefulWalk):
         if phases_node is not None and not self.scripts:
             self.warn(phases_node, "nothing would run: no phase has a command")
         install = self.mapping(self.mapping(phases_node, "phases").get("install"), "install")
-        for name, group in self.mapping(top.get("reports"), "reports").items():
-            if not self.texts(self.mapping(group, f"reports.{name}").get("files"), "files"):
-                raise self.fail(
-                    group, f"reports.{name} has no files", "write `files:` with a list of patterns"
-                )
+        reports = report_groups(self, top.get("reports"), self.pass_over)
         for section, key in (("artifacts", "files"), ("cache", "paths")):
             found = top.get(section)
             if isinstance(found, yaml.MappingNode):  # passed over here, but not on AWS
@@ -113,6 +106,7 @@ class Reader(CarefulWalk):
             secrets_manager=self.variables(env.get("secrets-manager")),
             exported_variables=self.names(env.get("exported-variables")),
             runtimes=self.runtimes(install.get("runtime-versions")),
+            reports=reports,
             has_cache="cache" in top,
             warnings=tuple(sorted(self.warnings)),
             unknown=tuple(self.unknown),

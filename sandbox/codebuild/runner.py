@@ -7,13 +7,13 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sandbox.codebuild import source
+from sandbox.codebuild import reports, source
 from sandbox.codebuild.buildspec import SHELLS, Buildspec
 from sandbox.codebuild.log import Log
-from sandbox.codebuild.phases import Outcome, complete, run_phases
+from sandbox.codebuild.phases import Outcome, complete, enter, run_phases
 from sandbox.codebuild.project import Project, Request
 from sandbox.codebuild.reader import read
 from sandbox.codebuild.shell import Shell
@@ -28,13 +28,15 @@ class Machine:
     """What a build is given by the machine that it runs on.
 
     `folder` stands for /codebuild. `check_out` puts the commit into an empty folder; `environment`
-    adds the machine's variables (PATH, HOME, credentials) to those that the build has chosen.
+    adds the machine's variables (PATH, HOME, credentials) to those that the build has chosen;
+    `formats` has for each file format of a report what reads the test cases of such a file.
     """
 
     folder: Path
     check_out: Callable[[Path], None]
     environment: Callable[[Mapping[str, str]], dict[str, str]]
     secret: Secret
+    formats: Mapping[str, reports.Read] = field(default_factory=dict)
 
 
 def run(request: Request, project: Project, machine: Machine, log: Log) -> Outcome:
@@ -65,7 +67,12 @@ def run(request: Request, project: Project, machine: Machine, log: Log) -> Outco
         spec.version == "0.2",
     )
     try:
-        outcome = run_phases(spec, shell, log)
+        outcome = run_phases(
+            spec,
+            shell,
+            log,
+            lambda: reports.collect(spec.reports, project.name, src, machine.formats, log),
+        )
         for line, text in spec.warnings:
             log.note(f"buildspec, line {line}: {text}")  # once more: it may be why, and unseen
         if not any(phase.commands or phase.finally_commands for phase in spec.phases.values()):
@@ -92,6 +99,7 @@ def download_source(
     place = src / project.buildspec
     if source.is_inline(project.buildspec):
         place = Path("/codebuild/readonly/buildspec.yml")
+    enter(log, "DOWNLOAD_SOURCE")
     log.line("Running on CodeBuild On-demand")
     log.line("Waiting for agent ping")
     log.line("Waiting for DOWNLOAD_SOURCE")

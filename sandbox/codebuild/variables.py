@@ -60,6 +60,7 @@ def chosen_variables(spec: Buildspec, project: Project, secret: Secret, log: Log
     chosen += [(kind_of(item), item["name"], item["value"]) for item in project.variables]
     values = {}
     for kind, name, value in {item[1]: item for item in chosen}.values():
+        log.mark("variable", name=name, kind=kind, value=value)  # of a secret, where it is kept
         if kind == "PLAINTEXT":
             values[name] = value
         else:

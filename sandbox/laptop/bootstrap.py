@@ -28,7 +28,7 @@ from sandbox.laptop.paths import (
     VENV,
 )
 from sandbox.laptop.processes import git, run
-from sandbox.laptop.terminal import say
+from sandbox.laptop.terminal import busy, grown, say
 
 READY = VENV / "ready"
 # Of the settings of pip and uv, those that say how to reach packages are the student's; those that
@@ -121,12 +121,14 @@ def make_environment(python: Path, meanwhile: Meanwhile) -> None:
     with contextlib.ExitStack() as undo:
         undo.callback(shutil.rmtree, VENV, ignore_errors=True)
         step(python, "-m", "venv", *(["--without-pip"] if lent else []), VENV)
-        say("Installing uv")
-        # Not to the student's home, which a pip.conf may ask for.
-        step(*pip, "install", "-q", "--no-user", "--disable-pip-version-check", pin_of("uv"))
+        with busy("Installing uv", lambda: grown(VENV)):
+            # Not to the student's home, which a pip.conf may ask for.
+            options = ["-q", "--no-user", "--disable-pip-version-check"]
+            step(*pip, "install", *options, pin_of("uv"))
         undo.callback(meanwhile())
-        say("Installing sandbox/requirements.txt: MiniStack, the AWS CLI and what they need")
-        install(REQUIREMENTS)
+        what = "MiniStack, the AWS CLI and what they need"
+        with busy(f"Installing sandbox/requirements.txt: {what}", lambda: grown(VENV)):
+            install(REQUIREMENTS)
         undo.pop_all()
 
 
@@ -137,8 +139,9 @@ def add_test_packages() -> None:
         current = fingerprint(TEST_REQUIREMENTS)
         if mark.exists() and mark.read_text() == current:
             return
-        say("Installing sandbox/requirements-test.txt: what only the tests need")
-        install(TEST_REQUIREMENTS)
+        what = "what only the tests need"
+        with busy(f"Installing sandbox/requirements-test.txt: {what}", lambda: grown(VENV)):
+            install(TEST_REQUIREMENTS)
         write(mark, current)
 
 

@@ -1,13 +1,26 @@
-"""What a person reads in a terminal."""
+"""What a person reads in a terminal: harmless text, colours if wanted, signs of life."""
 
+from __future__ import annotations
+
+import contextlib
+import os
 import re
+import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TextIO
 
 # All that moves the cursor, changes colours, turns the direction of a text or starts a new line.
 HIDDEN = re.compile(
     r"[^\n\t\x20-\x7e\xa0-\U0010ffff]"
     r"|[\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]"
 )
+COLOUR = re.compile(r"\x1b\[[0-9;]{0,32}m")  # SGR, which changes how a text looks and no more
+RESET, BOLD, DIM, INVERSE = "\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[7m"
+RED, GREEN = "\x1b[31m", "\x1b[32m"
+PATIENCE = 1.5  # seconds without a sign of life
 
 
 def say(text: str) -> None:
@@ -27,3 +40,104 @@ def harmless(text: str) -> str:
 def one_line(text: str) -> str:
     """Return a name or a title as one harmless line."""
     return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def harmless_but_coloured(text: str) -> str:
+    """Return harmless text that keeps its colours."""
+    colours = iter(COLOUR.findall(text))
+    parts = [harmless(part) for part in COLOUR.split(text)]
+    return "".join(part + next(colours, "") for part in parts)
+
+
+def painted(text: str, *codes: str) -> str:
+    """Return text in a colour."""
+    return f"{''.join(codes)}{text}{RESET}"
+
+
+def colours_wanted() -> bool:
+    """Tell whether the student has switched colours off: https://no-color.org."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") not in ("dumb", "")
+
+
+def in_colour(stream: TextIO) -> bool:
+    """Tell whether a person reads this stream in a terminal that has colours."""
+    return colours_wanted() and stream.isatty()
+
+
+def pushed_in_colour() -> bool:
+    """Tell whether the `git push` that this hook belongs to prints to a terminal with colours.
+
+    The hook's own output is a pipe to git, which hands it on; so git's own stderr is looked at. Its
+    environment, with NO_COLOR and TERM, is this one's, as the fork is a folder of this machine.
+    """
+    if not colours_wanted():
+        return False
+    import psutil
+
+    with contextlib.suppress(psutil.Error, OSError):
+        for parent in psutil.Process().parents():
+            words = parent.cmdline()
+            if words and os.path.basename(words[0]) == "git" and "push" in words:
+                return prints_to_terminal(parent.pid)
+    return False
+
+
+def prints_to_terminal(pid: int) -> bool:
+    """Tell whether a process of the student's has a terminal as its stderr."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            return os.readlink(f"/proc/{pid}/fd/2").startswith(("/dev/pts/", "/dev/tty"))
+        return False
+    listed = subprocess.run(
+        ["/usr/sbin/lsof", "-a", "-p", str(pid), "-d", "2", "-Fn"],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    return any(line.startswith("n/dev/tty") for line in listed.stdout.splitlines())
+
+
+@contextlib.contextmanager
+def busy(text: str, detail: Callable[[], str] = str) -> Iterator[None]:
+    """Say what is going on, then every moment that it still is, and at the end how long it took.
+
+    `detail` tells how far it is. In a terminal one line is written over and over, in a pipe each
+    sign is a line of its own.
+    """
+    say(text)
+    start, over = time.monotonic(), threading.Event()
+    terminal = in_colour(sys.stderr)
+
+    def sign() -> None:
+        while not over.wait(0.2 if terminal else PATIENCE):
+            took = f"{time.monotonic() - start:.0f} s"
+            shown = ", ".join(filter(None, [took, detail()]))
+            if terminal:
+                sys.stderr.write(f"\r\x1b[K{painted(f'          {shown} …', DIM)}")
+                sys.stderr.flush()
+            else:
+                say(f"  {shown} …")
+
+    thread = threading.Thread(target=sign, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        took = time.monotonic() - start
+        if terminal:
+            sys.stderr.write("\r\x1b[K")
+        if took > PATIENCE:
+            say(f"  done in {took:.1f} s")
+
+
+def grown(folder: str | os.PathLike[str]) -> str:
+    """Return how many files and megabytes a folder has by now."""
+    count = size = 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                size += os.lstat(os.path.join(path, name)).st_size
+                count += 1
+    return f"{count} files, {size / 1e6:.0f} MB" if count else ""

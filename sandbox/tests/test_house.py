@@ -17,8 +17,9 @@ ROOMS = {
     "account": {"laptop", "codebuild"},
     "fork": {"laptop", "codebuild"},
     "builds": {"fork", "account", "laptop", "codebuild"},
+    "console": {"builds", "fork", "account", "laptop", "codebuild"},
     "dev": {"laptop"},
-    "commands": {"builds", "fork", "account", "laptop", "codebuild"},
+    "commands": {"console", "builds", "fork", "account", "laptop", "codebuild"},
     "cli": {"commands", "dev", "builds", "laptop"},
     "__main__": {"cli"},
 }

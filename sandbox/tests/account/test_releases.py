@@ -13,7 +13,7 @@ from sandbox.laptop.network import DIRECT
 def release(someone, word):
     """Push a commit that answers with this word, and return its version and commit."""
     commit = someone.say(word)
-    assert "SUCCEEDED" in someone.push()[-2]
+    assert "SUCCEEDED" in someone.push()[-1]
     return someone.live(), commit
 
 
@@ -186,7 +186,7 @@ def test_requests_never_fail_with_the_real_buildspec(student):
                 "hello_user.py", re.sub(r'else "hello user"', 'else ("hello user")', text)
             )
             student.commit("The same in other words")
-            assert "SUCCEEDED" in student.push()[-2]
+            assert "SUCCEEDED" in student.push()[-1]
         assert (requests.failures, set(requests.answers)) == ([], {"hello user"})
     finally:
         student.write("hello_user.py", text)

@@ -208,8 +208,23 @@ def test_build_role_may_release_the_function_and_write_its_log():
         "Action": "lambda:InvokeFunction",
         "Resource": {"Sub": "${Function.Arn}:*"},  # IAM has no narrower word for a version
     }
-    known = ["FetchTheSource", "ReleaseTheFunction", "TryTheNewVersion", "WriteTheBuildLog"]
-    assert sorted(named) == known
+    known = ["FetchTheSource", "ReleaseTheFunction", "ReportTheTests", "TryTheNewVersion"]
+    assert sorted(named) == [*known, "WriteTheBuildLog"]
+
+
+def test_build_role_may_report_to_the_groups_of_the_buildspec_only():
+    # https://docs.aws.amazon.com/codebuild/latest/userguide/test-permissions.html
+    [found] = [item for item in statements("BuildRole") if item["Sid"] == "ReportTheTests"]
+    assert sorted(found["Action"]) == [
+        "codebuild:BatchPutTestCases",
+        "codebuild:CreateReport",
+        "codebuild:CreateReportGroup",
+        "codebuild:UpdateReport",
+    ]
+    [group] = yaml.safe_load((ROOT / "buildspec.yml").read_text())["reports"]
+    name = f"{properties('BuildProject')['Name']}-{group}"
+    account = "arn:${AWS::Partition}:codebuild:${AWS::Region}:${AWS::AccountId}"
+    assert found["Resource"] == {"Sub": f"{account}:report-group/{name}"}
 
 
 def test_function_role_may_write_its_log_only():
@@ -304,9 +319,14 @@ def test_project_gives_the_build_its_names():
 def test_buildspec_tests_before_it_builds_and_guards_the_release():
     text = (ROOT / "buildspec.yml").read_text()
     spec = yaml.safe_load(text)
-    assert len(text.splitlines()) < 35
+    assert len(text.splitlines()) < 40
     assert list(spec["phases"]) == ["install", "pre_build", "build", "post_build"]
-    assert spec["phases"]["pre_build"]["commands"] == ["pip install -r requirements.txt", "pytest"]
+    phases = spec["phases"]
+    assert phases["pre_build"]["commands"] == ["pip install --quiet -r requirements.txt"]
+    # CodeBuild reads reports in UPLOAD_ARTIFACTS, which a failed pre_build never reaches.
+    [report] = spec["reports"].values()
+    assert phases["build"]["commands"][0] == f"pytest --junitxml={report['files']}"
+    assert report["file-format"] == "JUNITXML"
     guard, *release = spec["phases"]["post_build"]["commands"]
     assert guard == 'test "$CODEBUILD_BUILD_SUCCEEDING" = 1'
     steps = [

@@ -51,7 +51,7 @@ def test_build_finds_the_history_at_its_remote_and_cannot_push(quick):
         "! git push -q origin HEAD:elsewhere",
         "git ls-remote --exit-code origin main",
     )
-    assert "SUCCEEDED" in quick.push()[-2]
+    assert "SUCCEEDED" in quick.push()[-1]
     assert "fatal: a build here has no credentials to push with" in quick.log()
 
 
@@ -76,7 +76,7 @@ def test_paths_of_a_build_need_no_quotation_marks(quick):
         "export PATH=$PATH:$HOME/bin",
         'case "$PATH $(pwd -P)" in *" "*" "*) exit 1;; esac',
     )
-    assert "SUCCEEDED" in quick.push()[-2]
+    assert "SUCCEEDED" in quick.push()[-1]
 
 
 def test_node_ids_of_pytest_are_those_of_a_plain_clone(quick):
@@ -97,7 +97,7 @@ def test_node_ids_of_pytest_are_those_of_a_plain_clone(quick):
     assert quick.builds()[-1]["status"] == "SUCCEEDED", quick.log()[-3000:]
     assert "rootdir: /" in quick.log() and "\nt/test_one.py ." in quick.log()
     quick.say("tests no more")
-    assert "SUCCEEDED" in quick.push()[-2]
+    assert "SUCCEEDED" in quick.push()[-1]
 
 
 def test_place_of_builds_belongs_to_nobody_else(tmp_path, monkeypatch):

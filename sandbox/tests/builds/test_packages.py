@@ -55,7 +55,7 @@ def test_changed_pin_is_installed(quick):
     )
     quick.write("requirements.txt", "iniconfig==2.3.0\n")
     quick.commit("Pin another")
-    assert "SUCCEEDED" in quick.push()[-2]
+    assert "SUCCEEDED" in quick.push()[-1]
     assert "\n2.3.0\n" in log_of(quick)
 
 
@@ -67,7 +67,7 @@ def test_bad_requirement_fails_with_the_words_of_pip(quick):
     assert "FAILED in PRE_BUILD" in quick.push()[-1]
     assert "ERROR: No matching distribution found for iniconfig==999" in log_of(quick)
     quick.say("good pin")
-    assert "SUCCEEDED" in quick.push()[-2]
+    assert "SUCCEEDED" in quick.push()[-1]
 
 
 def test_build_that_edits_a_package_spoils_nothing(quick):
@@ -80,10 +80,10 @@ def test_build_that_edits_a_package_spoils_nothing(quick):
         'echo \'spoilt = 1\' >> "$file" && touch -r ~/time "$file"'
     )
     quick.say("spoils", INSTALL, spoil, show)
-    assert "SUCCEEDED" in quick.push()[-2]
+    assert "SUCCEEDED" in quick.push()[-1]
     assert "\n1 " in log_of(quick)
     quick.say("is clean", INSTALL, show, 'find "$VIRTUAL_ENV/" -type f -links +1')
-    assert "SUCCEEDED" in quick.push()[-2]
+    assert "SUCCEEDED" in quick.push()[-1]
     text = log_of(quick)
     assert "\nclean " in text
     assert "/venv/" not in text.split("-links +1")[-1].split("[Container]")[0]  # no hard link
@@ -94,11 +94,11 @@ def test_untouched_environment_is_used_again_without_what_a_build_has_added(quic
     purelib = "python -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))'"
     add = f"echo 'import nosuchmodule' > \"$({purelib})/added.pth\""
     quick.say("adds", INSTALL, where, add)
-    assert "SUCCEEDED" in quick.push()[-2]
+    assert "SUCCEEDED" in quick.push()[-1]
     first = log_of(quick)
     quick.wait_for(lambda: (quick.clone / ".sandbox/image/spare/key").exists())
     quick.say("again", INSTALL, where)
-    assert "SUCCEEDED" in quick.push()[-2]
+    assert "SUCCEEDED" in quick.push()[-1]
     assert re.findall(r"\ninode \d+\n", first) == re.findall(r"\ninode \d+\n", log_of(quick)) != []
     assert "nosuchmodule" not in log_of(quick).replace(add, "")
 
@@ -250,11 +250,11 @@ def test_call_says_what_a_program_said(tmp_path):
 @pytest.mark.long
 def test_two_builds_share_no_environment(quick):
     quick.say("leaves a mark", 'touch "$VIRTUAL_ENV/mark" ~/mark "$TMPDIR/mark"')
-    assert "SUCCEEDED" in quick.push()[-2]
+    assert "SUCCEEDED" in quick.push()[-1]
     quick.say(
         "looks for it",
         'test ! -e "$VIRTUAL_ENV/mark"',
         "test ! -e ~/mark",
         'test ! -e "$TMPDIR/mark"',
     )
-    assert "SUCCEEDED" in quick.push()[-2]
+    assert "SUCCEEDED" in quick.push()[-1]

@@ -44,7 +44,7 @@ def package(quick):
     (quick.clone / "backend.py").unlink()
     (quick.clone / "pyproject.toml").unlink()
     quick.say("no package any more")
-    assert "SUCCEEDED" in quick.push()[-2]
+    assert "SUCCEEDED" in quick.push()[-1]
 
 
 def settled(quick):
@@ -55,7 +55,7 @@ def settled(quick):
 
 def test_local_package_is_installed_in_that_build_alone(package):
     package.say("installs itself", "pip install .", SHOW, "test -e built-here")
-    assert "SUCCEEDED" in package.push()[-2]
+    assert "SUCCEEDED" in package.push()[-1]
     assert "\nfrom the checkout " in package.log()
     settled(package)
     left = package.git("status", "--porcelain", "--ignored").stdout.splitlines()
@@ -73,7 +73,7 @@ def test_install_for_the_user_works_as_without_an_environment(package):
         SHOW,
         'test "$(python -m site --user-base)" = "$HOME/.local"',
     )
-    assert "SUCCEEDED" in package.push()[-2]
+    assert "SUCCEEDED" in package.push()[-1]
     assert "/home/.local/lib/python" in package.log().split("from the checkout ")[1]
 
 
@@ -88,13 +88,13 @@ def test_install_for_the_user_works_as_without_an_environment(package):
 def test_setting_of_pip_reaches_what_installs(quick, before):
     """Although the very packages have been kept ready."""
     quick.say("fills", INSTALL)
-    assert "SUCCEEDED" in quick.push()[-2]
+    assert "SUCCEEDED" in quick.push()[-1]
     settled(quick)
     quick.say("asks another index", before, INSTALL)
     assert "FAILED in PRE_BUILD" in quick.push()[-1]
     assert "No matching distribution found for iniconfig" in quick.log()
     quick.say("asks the usual one again")
-    assert "SUCCEEDED" in quick.push()[-2]
+    assert "SUCCEEDED" in quick.push()[-1]
 
 
 def test_checkout_is_not_on_the_import_path_of_pip_and_aws(quick):
@@ -102,7 +102,7 @@ def test_checkout_is_not_on_the_import_path_of_pip_and_aws(quick):
     make = f"for name in {' '.join(names)}; do echo 'raise ImportError(name)' > $name.py; done"
     undo = "rm " + " ".join(f"{name}.py" for name in names)
     quick.say("shadows", make, f"{INSTALL} && pip --version && aws --version && {undo}")
-    assert "SUCCEEDED" in quick.push()[-2]
+    assert "SUCCEEDED" in quick.push()[-1]
 
 
 WISHES = [

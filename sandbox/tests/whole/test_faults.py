@@ -19,7 +19,6 @@ import psutil
 import pytest
 
 from sandbox.dev.student import PYTHON
-from sandbox.laptop.processes import words_of
 from students import Quick
 
 LONG = pytest.mark.long
@@ -31,7 +30,7 @@ def worker(someone):
     found = [
         process
         for process in psutil.process_iter(["cmdline", "cwd"])
-        if (process.info["cmdline"] or [])[1:] == words_of("sandbox", "work")
+        if (process.info["cmdline"] or [])[1:] == ["-m", "sandbox", "work"]
         and process.info["cwd"] == str(someone.clone)
     ]
     return max(found, key=lambda process: len(process.children()), default=None)
@@ -335,7 +334,7 @@ def test_lost_state_file_starts_no_second_account(quick):
     (quick.clone / ".sandbox" / "account" / "ministack.json").unlink()
     quick.up()
     assert not psutil.pid_exists(pid)
-    assert sum("sandbox.account.ministack" in line for line in quick.processes()) == 1
+    assert sum(line.endswith(" serve") for line in quick.processes()) == 1
     assert quick.get()[0] == 200
 
 
@@ -348,7 +347,7 @@ def test_deleted_hook_and_remote_come_back(quick):
     quick.up()
     is_back(quick, "without a hook")
     quick.say("with a hook")
-    assert "SUCCEEDED" in quick.push()[-2]
+    assert "SUCCEEDED" in quick.push()[-1]
 
 
 @LONG
@@ -483,7 +482,9 @@ def test_pushes_whose_hooks_swap_build_the_later_commit_last(quick):
     with open(quick.clone / ".sandbox" / "first") as stream:
         said = quick.type(
             quick.clone / ".sandbox" / "venv" / "bin" / "python",
-            *words_of("sandbox", "receive"),
+            "-m",
+            "sandbox",
+            "receive",
             stdin=stream,
         ).stderr
     assert f"is now {first[:7]}: Say first; a later push has it at" in said
@@ -797,23 +798,21 @@ def test_two_sandboxes_share_nothing(quick, second):
 
 @LONG
 def test_moved_clone_comes_back_and_leaves_nothing_behind(second):
-    second.wait_for(
-        lambda: not any("sandbox/__main__.py work" in line for line in second.processes())
-    )
+    second.wait_for(lambda: not any("-m sandbox " in line for line in second.processes()))
     before, word = second.clone, second.message()
     second.clone = before.with_name("moved 'clone'")
     before.rename(second.clone)
     second.up()
     assert second.message() == word
     assert not before.exists()
-    assert sum("sandbox.account.ministack" in line for line in second.processes()) == 1
+    assert sum(line.endswith(" serve") for line in second.processes()) == 1
     assert not [
         process
         for process in psutil.process_iter(["cmdline"])
         if str(before) in " ".join(process.info["cmdline"] or [])
     ]
     second.say("moved")
-    assert "SUCCEEDED" in second.push()[-2]
+    assert "SUCCEEDED" in second.push()[-1]
     is_back(second, "moved")
 
 

@@ -13,7 +13,7 @@ import pytest
 from sandbox import cli
 from sandbox.dev.student import PYTHON
 from sandbox.laptop import bootstrap, paths
-from sandbox.laptop.paths import ROOT, outside
+from sandbox.laptop.paths import ROOT
 from students import change_greeting
 
 
@@ -46,12 +46,12 @@ def test_push_red_leaves_the_endpoint(student):
     lines = student.push()
     assert any("AssertionError" in line for line in lines)
     assert lines[-1] == (
-        f"[sandbox] BUILD {len(student.builds())} FAILED in PRE_BUILD: nothing was released, "
+        f"[sandbox] BUILD {len(student.builds())} FAILED in BUILD: nothing was released, "
         f"version {before} is still live"
     )
     assert student.message("?user=CI%20CD%20Developer") == "Hello CI CD Developer!"
     assert student.live() == before
-    assert student.sandbox("status", code=1).stdout.count("FAILED in PRE_BUILD") >= 1
+    assert student.sandbox("status", code=1).stdout.count("FAILED in BUILD") >= 1
     student.git("revert", "--no-edit", "-q", "HEAD", code=None)
     student.git("reset", "-q", "--hard", "HEAD")
     if "Good day" in (student.clone / "test_hello_world.py").read_text():
@@ -64,8 +64,8 @@ def test_push_green_goes_live(student):
     before = int(student.live())
     commit = change_greeting(student, "Welcome")
     lines = student.push()
-    assert lines[-2].startswith(f"[sandbox] BUILD {len(student.builds())} SUCCEEDED: version ")
-    assert lines[-1].endswith(student.url())
+    assert lines[-1].startswith(f"[sandbox] BUILD {len(student.builds())} SUCCEEDED: version ")
+    assert lines[-2].endswith(student.url())
     assert student.message("?user=Ada") == "Welcome Ada!"
     assert int(student.live()) > before
     named = student.aws(
@@ -88,7 +88,7 @@ def test_push_of_unchanged_code_is_a_new_version_as_on_aws(student):
     student.write("NOTES.txt", "A change that the function does not contain.\n")
     student.commit("Add notes")
     lines = student.push()
-    assert f"version {before + 1} is live" in lines[-2]
+    assert f"version {before + 1} is live" in lines[-1]
     assert student.live() == str(before + 1)
 
 
@@ -122,7 +122,7 @@ def test_push_forced_is_built(student):
     student.git("reset", "-q", "--hard", "HEAD~1")
     commit = change_greeting(student, "Hello")
     lines = student.push("--force")
-    assert "SUCCEEDED" in lines[-2]
+    assert "SUCCEEDED" in lines[-1]
     assert student.builds()[-1]["commit"] == commit
     assert student.message("?user=Ada") == "Hello Ada!"
 
@@ -189,9 +189,9 @@ def test_sockets_are_on_loopback_only(student):
 def test_down_leaves_nothing(newcomer):
     before = sorted(path.name for path in newcomer.clone.iterdir())
     newcomer.sandbox("up")
-    assert newcomer.processes() and outside(newcomer.clone).exists()
+    assert newcomer.processes()
     newcomer.sandbox("down")
-    assert newcomer.processes() == [] and not outside(newcomer.clone).exists()
+    assert newcomer.processes() == []
     assert sorted(path.name for path in newcomer.clone.iterdir()) == before
     assert newcomer.git("remote").stdout == ""
     assert newcomer.git("status", "--porcelain").stdout == ""

@@ -34,7 +34,7 @@ def test_commands_and_a_push_work_beside_them(shadowed):
     shadowed.sandbox("check", "buildspec.yml")
     shadowed.sandbox("env")
     shadowed.say("beside them", "rm -f *.py && git checkout -q hello_user.py")
-    assert "SUCCEEDED" in shadowed.push()[-2]
+    assert "SUCCEEDED" in shadowed.push()[-1]
     assert shadowed.message() == "beside them"
     for name in NAMES:
         (shadowed.clone / f"{name}.py").unlink()

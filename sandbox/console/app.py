@@ -1,0 +1,167 @@
+"""The console's application: which address shows which page."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import (
+    FileResponse,
+    HTMLResponse,
+    JSONResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from sandbox import Mistake
+from sandbox.builds.records import Build, load
+from sandbox.console import follow, guard, key, pages, start
+from sandbox.console.render import render
+
+HERE = Path(__file__).parent
+FORM = 64 << 10  # bytes
+TABS = ("phases", "reports", "variables", "details")
+
+
+def page(name: str, status: int = 200, **values: Any) -> Response:
+    """Return a page."""
+    return HTMLResponse(render(f"{name}.html", **values), status)
+
+
+def build_of(request: Request) -> Build:
+    """Return the build that an address names."""
+    found = load(int(request.path_params["number"]))
+    if not found:
+        raise HTTPException(404, "there is no such build")
+    return found
+
+
+def project(request: Request) -> Response:
+    """Show the project, its builds and its endpoint."""
+    return page("project", **pages.project(request.query_params.get("before")))
+
+
+def state(request: Request) -> Response:
+    """Answer with what a page watches: if `seen` is another, it has changed."""
+    return JSONResponse(pages.state())
+
+
+def log(request: Request) -> Response:
+    """Show a build's log."""
+    return page("log", **pages.log(build_of(request), request.query_params.get("find", "")))
+
+
+def tab(request: Request) -> Response:
+    """Show another tab of a build."""
+    name = request.path_params["tab"]
+    if name not in TABS:
+        raise HTTPException(404, "there is no such page")
+    return page(name, **pages.tab(build_of(request), name))
+
+
+def raw(request: Request) -> Response:
+    """Send a build's log as it is, piece by piece."""
+    build = build_of(request)
+    disposition = "attachment" if "download" in request.query_params else "inline"
+    return FileResponse(
+        build.log,
+        media_type="text/plain; charset=utf-8",
+        filename=f"build-{build.number}.log",
+        content_disposition_type=disposition,
+    )
+
+
+async def events(request: Request) -> Response:
+    """Follow a build while it runs."""
+    build = await run_in_threadpool(build_of, request)
+    return StreamingResponse(follow.follow(build, follow_part), media_type="text/event-stream")
+
+
+def follow_part(name: str, **values: Any) -> str:
+    """Return a part of the log's page."""
+    return render("part.html", part=name, **values)
+
+
+def function(request: Request) -> Response:
+    """Show the function's versions, and the code of one."""
+    return page("function", **pages.function(request.query_params.get("version", "")))
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """Return the fields of a form; raises HTTPException unless it has the page's token."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > FORM:
+            raise HTTPException(413, "that is too much for a form")
+    fields = dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
+    if not key.is_token(fields.get("token", "")):
+        raise HTTPException(403, "the page is of before a restart: load it again")
+    return fields
+
+
+async def start_build(request: Request) -> Response:
+    """Start a build of the project's source version."""
+    await form_of(request)
+    build = await run_in_threadpool(start.start_build)
+    return RedirectResponse(f"/console/builds/{build.number}", 303)
+
+
+def called_before(request: Request) -> Response:
+    """Lead from the address of an answer, when it is loaded again, to the project."""
+    return RedirectResponse("/console/", 303)
+
+
+async def call(request: Request) -> Response:
+    """Call the endpoint and show its answer."""
+    fields = await form_of(request)
+    values = await run_in_threadpool(pages.called, fields.get("user", ""))
+    return await run_in_threadpool(functools.partial(page, "project", **values))
+
+
+async def failed(request: Request, error: Exception) -> Response:
+    """Show what went wrong."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    text = error.detail if isinstance(error, HTTPException) else str(error)
+    hint = error.hint if isinstance(error, Mistake) else ""
+    return await run_in_threadpool(
+        functools.partial(page, "error", status, message=text, hint=hint)
+    )
+
+
+def refused() -> ASGIApp:
+    """Return what answers a browser that has no key."""
+    return page("refused", 403)
+
+
+@functools.cache
+def application() -> ASGIApp:
+    """Return the console, for paths that begin with /console."""
+    routes = [
+        Route("/", project),
+        Route("/state", state),
+        Route("/builds", start_build, methods=["POST"]),
+        Route("/call", call, methods=["POST"]),
+        Route("/call", called_before),
+        Route("/builds/{number:int}", log),
+        Route("/builds/{number:int}/log", raw),
+        Route("/builds/{number:int}/events", events),
+        Route("/builds/{number:int}/{tab}", tab),
+        Route("/function", function),
+        Mount("/static", StaticFiles(directory=HERE / "static")),
+    ]
+    made = Starlette(
+        routes=[Mount("/console", routes=routes)],
+        exception_handlers={HTTPException: failed, Mistake: failed, Exception: failed},
+    )
+    return guard.Guard(made, refused())

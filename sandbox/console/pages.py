@@ -1,0 +1,231 @@
+"""What each page shows, gathered from the records of the builds and from the account."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import time
+from itertools import islice
+from typing import Any
+
+from sandbox.account.releases import ALIAS
+from sandbox.builds import progress, records
+from sandbox.builds.records import Build
+from sandbox.codebuild.buildspec import PHASES
+from sandbox.console import chart, endpoint
+from sandbox.console import function as function_page
+from sandbox.console import log as log_page
+from sandbox.console.render import label
+from sandbox.laptop import paths
+from sandbox.laptop.files import read_json
+from sandbox.laptop.terminal import harmless
+
+HISTORY = 20  # builds on one page
+PICTURED = ("DOWNLOAD_SOURCE", *PHASES, "UPLOAD_ARTIFACTS")
+SECRET = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIAL|PRIVATE", re.IGNORECASE)
+
+
+def newest() -> Build | None:
+    """Return the build that was asked for last."""
+    return next(records.newest_first(), None)
+
+
+def state() -> dict[str, Any]:
+    """Return what all pages watch."""
+    last, now = newest(), endpoint.live.get()
+    seen: list[object] = [now]
+    if last:
+        running = records.unfinished()
+        seen += [last.number, last.status, *((each.number, each.status) for each in running)]
+        for each in running[:1]:
+            with contextlib.suppress(OSError):
+                seen.append(each.progress.stat().st_size)
+    return {
+        "seen": hashlib.sha256(repr(seen).encode()).hexdigest()[:16],
+        "tone": tone_of(last),
+        "status": told(last),
+        "newest": last.number if last else None,
+    }
+
+
+def tone_of(build: Build | None) -> str:
+    """Return the colour of the page's icon."""
+    if not build:
+        return "idle"
+    if not build.has_ended:
+        return "busy"
+    return "good" if build.status == "SUCCEEDED" else "bad"
+
+
+def told(build: Build | None) -> str:
+    """Return in one sentence how the newest build stands."""
+    if not build:
+        return "No build yet"
+    if build.status == "SUCCEEDED":
+        known = f"version {build.released} went live" if build.released else "nothing new is live"
+        return f"Build {build.number} succeeded: {known}"
+    if build.has_ended:
+        where = f" in {build.phase}" if build.phase else ""
+        still = f": version {build.live_after} is still live" if build.live_after else ""
+        ended = label(build.status).lower()
+        return f"Build {build.number} {ended}{where}{still}"
+    return f"Build {build.number} is {'queued' if build.status == 'QUEUED' else 'in progress'}"
+
+
+def common() -> dict[str, Any]:
+    """Return what each page needs."""
+    return {"state": state(), "live": endpoint.live.get(), "folder": paths.ROOT.name}
+
+
+def project(before: str | None = None) -> dict[str, Any]:
+    """Return the values of the page of the project."""
+    numbers = records.numbers()[::-1]
+    if before and before.isdigit():
+        numbers = [number for number in numbers if number < int(before)]
+    builds = list(filter(None, map(records.load, numbers[:HISTORY])))
+    last = newest()
+    now = endpoint.live.get()
+    drawn = list(islice(records.newest_first(), chart.BARS + 1))[::-1]
+    return common() | {
+        "title": "hello_user",
+        "builds": builds,
+        "more": numbers[HISTORY - 1] if len(numbers) > HISTORY else None,
+        "chart": chart.draw(drawn),
+        "newest": last,
+        "phases": picture(last) if last else [],
+        "since": since(now.version, drawn) if now else None,
+        "first": endpoint.first_answer(now) if now else None,
+        "answer": None,
+        "failure": "",
+        "user": None,
+    }
+
+
+def called(user: str) -> dict[str, Any]:
+    """Call the endpoint, and return the values of the page with its answer."""
+    now = endpoint.live.get()
+    found: dict[str, Any] = {}
+    try:
+        if not now:
+            raise OSError("the account gives no endpoint")
+        found["answer"] = endpoint.call(now.url, user)
+    except OSError as error:
+        found["failure"] = str(error)
+    return project() | {"user": user} | found
+
+
+def since(version: str, builds: list[Build]) -> Build | None:
+    """Return the build that has put a version live, if it is one of the last."""
+    for build in builds[::-1]:
+        if build.released == version:
+            return build
+    return None
+
+
+def phases_of(build: Build) -> tuple[progress.Phase, ...]:
+    """Return how far a build has come; an old record has no phases."""
+    return progress.read(build.progress).phases
+
+
+def picture(build: Build) -> list[tuple[str, str, float | None]]:
+    """Return each phase of the pipeline's picture with its status and its seconds."""
+    done = {phase.name: phase for phase in phases_of(build)}
+    found: list[tuple[str, str, float | None]] = []
+    for name in PICTURED:
+        phase = done.get(name)
+        if not phase:
+            found.append((name, "" if not build.has_ended else "not reached", None))
+            continue
+        status = phase.status
+        if status == "IN_PROGRESS" and build.has_ended:
+            status = build.status
+        seconds = phase.ended - phase.started if phase.ended else None
+        found.append((name, status, seconds))
+    return found
+
+
+def of_build(build: Build, tab: str) -> dict[str, Any]:
+    """Return what all tabs of a build need."""
+    numbers = records.numbers()
+    return common() | {
+        "title": f"hello_user:{build.number}",
+        "build": build,
+        "tab": tab,
+        "seconds": (build.ended or time.time()) - build.started if build.started else None,
+        "is_last": not numbers or build.number == numbers[-1],
+    }
+
+
+def log(build: Build, wanted: str) -> dict[str, Any]:
+    """Return the values of the tab Build logs; `wanted` is a text to look for."""
+    phases = phases_of(build)
+    values = of_build(build, "log") | {"phases": phases, "wanted": wanted[:200], "found": []}
+    values |= {"log_size": build.log.stat().st_size if build.log.exists() else 0, "shown": []}
+    with contextlib.suppress(OSError):
+        if wanted:
+            values["found"] = log_page.search(build.log, wanted[:200])
+        else:
+            all_pieces = log_page.pieces(phases, build.log.stat().st_size)
+            values["shown"] = log_page.shown(build.log, all_pieces, harmless(build.hint))
+    return values
+
+
+def tab(build: Build, name: str) -> dict[str, Any]:
+    """Return the values of another tab."""
+    values = of_build(build, name)
+    if name == "phases":
+        values["rows"] = phase_rows(build)
+    elif name == "reports":
+        found = read_json(build.cases)
+        values["reports"] = found if isinstance(found, list) else []
+        values["trend"] = chart.trend(list(islice(records.newest_first(), 60))[::-1])
+    elif name == "variables":
+        read = progress.read(build.progress).variables
+        values["variables"] = [
+            (each, each.kind != "PLAINTEXT" or bool(SECRET.search(each.name))) for each in read
+        ]
+    return values
+
+
+def phase_rows(build: Build) -> list[dict[str, Any]]:
+    """Return the rows of the tab Phase details, with the phases that CodeBuild counts around."""
+
+    def row(name: str, start: float | None, end: float | None, status: str = "SUCCEEDED") -> Any:
+        return {"name": name, "status": status, "started": start, "ended": end, "context": ""}
+
+    rows = [row("SUBMITTED", build.submitted, build.submitted)]
+    rows.append(row("QUEUED", build.submitted, build.started, "SUCCEEDED" if build.started else ""))
+    done = phases_of(build)
+    for phase in done:
+        status = build.status if phase.status == "IN_PROGRESS" else phase.status
+        context = f"{phase.code}: {phase.message}" if phase.code else phase.message
+        rows.append(row(phase.name, phase.started, phase.ended, status) | {"context": context})
+    if build.has_ended:
+        last = next((phase.ended for phase in done[::-1] if phase.ended), build.started)
+        rows.append(row("FINALIZING", last, build.ended))
+        rows.append(row("COMPLETED", build.ended, None, ""))
+    return rows
+
+
+def function(version: str) -> dict[str, Any]:
+    """Return the values of the page of the function; `version` is the one whose code is shown."""
+    values = common() | {"title": "Function hello_user", "alias": ALIAS}
+    values |= {"versions": [], "lines": [], "chosen": None, "before": None, "code": {}, "diff": []}
+    now = values["live"]
+    if not now:
+        return values
+    values["versions"] = function_page.versions()[: function_page.VERSIONS]
+    numbers = [each.number for each in values["versions"]]
+    chosen = version if version in numbers else now.version
+    values["chosen"] = chosen
+    if chosen in numbers:
+        older = numbers[numbers.index(chosen) + 1 :]
+        values["before"] = older[0] if older else None
+        values["code"] = function_page.code(chosen)
+        if older:
+            before = function_page.code(older[0])
+            values["diff"] = function_page.difference(before, values["code"])
+    with contextlib.suppress(Exception):  # it has logged nothing yet, or its group is gone
+        values["lines"] = function_page.recent_lines(now.function)
+    return values

@@ -1,0 +1,102 @@
+"""Templates to HTML: all that is put into one is escaped, and shown as one harmless text."""
+
+from __future__ import annotations
+
+import functools
+import time
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from sandbox.console import key
+from sandbox.fork import repository
+from sandbox.laptop.terminal import harmless, one_line
+
+TEMPLATES = Path(__file__).parent / "templates"
+# The words of CodeBuild's console for each status, and the icon and colour that go with it.
+STATUSES = {
+    "SUCCEEDED": ("Succeeded", "good"),
+    "FAILED": ("Failed", "bad"),
+    "FAULT": ("Fault", "bad"),
+    "TIMED_OUT": ("Timed out", "bad"),
+    "ERROR": ("Error", "bad"),
+    "STOPPED": ("Stopped", "idle"),
+    "INCOMPLETE": ("Incomplete", "idle"),
+    "SKIPPED": ("Skipped", "idle"),
+    "UNKNOWN": ("Unknown", "idle"),
+    "QUEUED": ("Queued", "busy"),
+    "IN_PROGRESS": ("In progress", "busy"),
+}
+# What each phase is, as a title that a person reads.
+subject = functools.lru_cache(512)(repository.subject)
+
+
+def when(seconds: float | None) -> str:
+    """Return a moment as this machine's clock shows it."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else "–"
+
+
+def iso(seconds: float | None) -> str:
+    """Return a moment for programs."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds or 0))
+
+
+def took(seconds: float | None) -> str:
+    """Return a duration in a few characters."""
+    if seconds is None:
+        return "–"
+    if seconds < 0.01:
+        return "<0.01 s"
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes in a few characters."""
+    if count < 1000:
+        return f"{count} bytes"
+    return f"{count / 1000:.1f} kB" if count < 1e6 else f"{count / 1e6:.1f} MB"
+
+
+def label(status: str) -> str:
+    """Return a status in the console's words."""
+    return STATUSES.get(status, (status.title(), "idle"))[0]
+
+
+def tone(status: str) -> str:
+    """Return good, bad, busy or idle for a status."""
+    return STATUSES.get(status, ("", "idle"))[1]
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """Return the environment of all templates."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "when": when,
+        "iso": iso,
+        "took": took,
+        "size": size,
+        "label": label,
+        "tone": tone,
+        "line": one_line,
+        "text": harmless,
+        "subject": subject,
+    }
+    made.globals |= {"token": key.TOKEN}
+    return made
+
+
+def render(name: str, **values: Any) -> str:
+    """Return a template with its values as HTML."""
+    return environment().get_template(name).render(values)

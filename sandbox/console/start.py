@@ -1,0 +1,19 @@
+"""Start build: what `python3 -m sandbox build` does, from a page."""
+
+from __future__ import annotations
+
+from sandbox import Mistake
+from sandbox.account import stack
+from sandbox.builds import queue
+from sandbox.builds.records import Build
+from sandbox.fork import repository
+
+
+def start_build() -> Build:
+    """Start a build of the project's source version; raises Mistake if the fork has none."""
+    version = stack.project().source_version
+    commit = repository.commit_of(version)
+    if not commit:
+        raise Mistake(f"the fork has no commit {version!r}", "push it first: `git push sandbox`")
+    queue.start_worker()
+    return queue.submit(commit, version, "root", coloured=True)

@@ -88,6 +88,8 @@ def load(number: int) -> Build | None:
     found = read_object(record_of(number))
     if not all(isinstance(found.get(name), kind) for name, kind in NEEDED.items()):
         return None
+    # Records were once without it: what a green build left live was what it had put live.
+    found.setdefault("released", found.get("live_after"))
     known = {each.name for each in dataclasses.fields(Build)}
     with contextlib.suppress(TypeError):  # a key is missing that has no default
         return Build(**{name: value for name, value in found.items() if name in known})

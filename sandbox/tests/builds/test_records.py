@@ -38,6 +38,16 @@ def test_record_with_a_key_that_is_not_known_is_read(folder):
     assert records.unreadable() == []
 
 
+def test_release_of_an_older_record_is_what_it_left_live(folder):
+    put(folder, json.dumps(WHOLE))
+    assert records.green_versions() == ["4"]
+
+
+def test_build_that_released_nothing_is_no_release(folder):
+    put(folder, json.dumps(WHOLE | {"released": None}))
+    assert records.green_versions() == []
+
+
 def test_status_that_is_not_known_is_an_end(folder):
     put(folder, json.dumps(WHOLE | {"status": "EXPIRED"}))
     assert records.load(3).has_ended

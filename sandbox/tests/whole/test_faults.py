@@ -646,7 +646,7 @@ def test_killed_build_is_no_longer_in_progress(quick):
     """Worker, hook and push are killed, so that nobody is left who would end the record."""
     quick.say("killed", SLOW)
     push = push_until(quick, "Running command for")
-    for victim in (kill_worker, kill_hook, kill_client):
+    for victim in (kill_hook, kill_worker, kill_client):  # a hook would start another worker
         victim(quick, push)
     push.wait(60)
     quick.wait_for(lambda: not worker(quick))

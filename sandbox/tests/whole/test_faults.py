@@ -660,7 +660,7 @@ def test_killed_build_is_no_longer_in_progress(quick):
     quick.commit("Be quick")
     quick.up()
     said = quick.sandbox("status").stdout
-    assert f"build {number:<4}FAULT" in said and "killed" not in said
+    assert f"build {number:<4}FAULT" in said and "(killed)" not in said
     is_back(quick, "killed")
 
 
@@ -671,7 +671,7 @@ def test_running_build_is_not_called_killed(quick, tmp_path):
     said = quick.sandbox("status").stdout
     (tmp_path / "go").touch()
     push.wait(60)
-    assert "IN_PROGRESS  " in said and "killed" not in said
+    assert "IN_PROGRESS  " in said and "(killed)" not in said
     is_back(quick, "still running")
 
 

@@ -46,13 +46,17 @@ def bare_path() -> str:
 # At the end of a clone's sandbox/__init__.py, which each process of ours runs. There is no coverage
 # in the environments of a clone, and neither variables nor .pth files reach all of its processes.
 MEASURE = """
-import atexit, sys
+import atexit, contextlib, sys
 sys.path.append({site!r})
 import coverage
 _measured = coverage.Coverage(data_file={data!r}, data_suffix=True, config_file={config!r})
 _measured.set_option("run:patch", ["_exit", "execv"])  # not those that it starts: they come here
 _measured.start()
-atexit.register(lambda: (_measured.stop(), _measured.save()))
+@atexit.register
+def _end():
+    with contextlib.suppress(Exception):  # some tests fill the disk
+        _measured.stop()
+        _measured.save()
 sys.path.remove({site!r})
 """
 

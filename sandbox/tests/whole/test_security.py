@@ -150,6 +150,7 @@ DENIED = [
     ("lambda", "list_functions", {}),
     ("lambda", "delete_function", FUNCTION),
     ("lambda", "invoke", FUNCTION),
+    ("lambda", "invoke", {"FunctionName": "another", "Qualifier": "1"}),
     (
         "lambda",
         "create_function",

@@ -22,6 +22,7 @@ from sandbox import Mistake
 from sandbox.account import logs, releases, secrets, stack
 from sandbox.account.clients import assume_role, aws_environment, end_sessions
 from sandbox.builds import hints, image, packages
+from sandbox.builds.credentials import served
 from sandbox.builds.queue import pending
 from sandbox.builds.records import Build, unfinished
 from sandbox.codebuild import runner
@@ -118,7 +119,8 @@ def run_build(build: Build) -> None:
         build = build.change(status="IN_PROGRESS", started=time.time(), live_before=now_live)
         project = stack.project()
         discard_work()
-        outcome = runner.run(build, project, machine_of(build, project), log)
+        with contextlib.ExitStack() as held:
+            outcome = runner.run(build, project, machine_of(build, project, held), log)
     except Mistake as error:
         outcome = Outcome("FAULT", None, str(error), error.hint)
         with contextlib.suppress(OSError):
@@ -137,12 +139,16 @@ def run_build(build: Build) -> None:
         signal.signal(signal.SIGTERM, stop_build)
 
 
-def machine_of(build: Build, project: Project) -> runner.Machine:
-    """Return the machine that a build runs on, with the credentials of the build role."""
+def machine_of(build: Build, project: Project, held: contextlib.ExitStack) -> runner.Machine:
+    """Return the machine that a build runs on, with the credentials of the build role.
 
-    @functools.cache
-    def credentials() -> dict[str, str]:
+    They are to be had until `held` is closed.
+    """
+
+    def assume() -> dict[str, str]:
         return assume_role(project.role_arn, session_of(build), project.arn)
+
+    credentials = functools.cache(assume)
 
     def environment(chosen: Mapping[str, str]) -> dict[str, str]:
         refuse_foreign_endpoints(chosen)
@@ -160,7 +166,9 @@ def machine_of(build: Build, project: Project) -> runner.Machine:
             "TMPDIR": str(CODEBUILD / "tmp"),
         }
         config = CODEBUILD / "home" / ".aws" / "config"  # a build's own, gone with it
-        return {**base, **aws_environment(credentials(), config), **chosen}
+        credentials()  # a role that cannot be had fails the build here, as on AWS
+        address = held.enter_context(served(assume, project.role_arn))
+        return {**base, **aws_environment(address, config), **chosen}
 
     def check_out(folder: Path) -> None:
         repository.check_out(build.commit, folder, project.source_url, project.clone_depth)

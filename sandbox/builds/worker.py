@@ -24,6 +24,7 @@ from sandbox import Mistake
 from sandbox.account import logs, releases, secrets, stack
 from sandbox.account.clients import assume_role, aws_environment, end_sessions
 from sandbox.builds import hints, image, junit, packages, progress
+from sandbox.builds.credentials import served
 from sandbox.builds.queue import pending
 from sandbox.builds.records import Build, unfinished
 from sandbox.codebuild import runner
@@ -120,7 +121,8 @@ def run_build(build: Build) -> None:
         build = build.change(status="IN_PROGRESS", started=time.time(), live_before=now_live)
         project = stack.project()
         discard_work()
-        outcome = runner.run(build, project, machine_of(build, project), log)
+        with contextlib.ExitStack() as held:
+            outcome = runner.run(build, project, machine_of(build, project, held), log)
     except Mistake as error:
         outcome = Outcome("FAULT", None, str(error), error.hint)
         with contextlib.suppress(OSError):
@@ -139,12 +141,16 @@ def run_build(build: Build) -> None:
         signal.signal(signal.SIGTERM, stop_build)
 
 
-def machine_of(build: Build, project: Project) -> runner.Machine:
-    """Return the machine that a build runs on, with the credentials of the build role."""
+def machine_of(build: Build, project: Project, held: contextlib.ExitStack) -> runner.Machine:
+    """Return the machine that a build runs on, with the credentials of the build role.
 
-    @functools.cache
-    def credentials() -> dict[str, str]:
+    They are to be had until `held` is closed.
+    """
+
+    def assume() -> dict[str, str]:
         return assume_role(project.role_arn, session_of(build), project.arn)
+
+    credentials = functools.cache(assume)
 
     def environment(chosen: Mapping[str, str]) -> dict[str, str]:
         refuse_foreign_endpoints(chosen)
@@ -164,7 +170,9 @@ def machine_of(build: Build, project: Project) -> runner.Machine:
         if build.coloured:
             base["PY_COLORS"] = "1"  # of pytest; on AWS nobody sets it, and a log has no colours
         config = CODEBUILD / "home" / ".aws" / "config"  # a build's own, gone with it
-        return {**base, **aws_environment(credentials(), config), **chosen}
+        credentials()  # a role that cannot be had fails the build here, as on AWS
+        address = held.enter_context(served(assume, project.role_arn))
+        return {**base, **aws_environment(address, config), **chosen}
 
     def check_out(folder: Path) -> None:
         repository.check_out(build.commit, folder, project.source_url, project.clone_depth)

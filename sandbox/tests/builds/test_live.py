@@ -110,7 +110,15 @@ def up_command() -> list[str]:
 
 
 DAEMON = """\
-import os, subprocess, sys, time
+import json, os, shutil, subprocess, sys, time, urllib.request
+if len(sys.argv) == 2:  # keep what the build's own folder and address give
+    os.environ["PATH"] = os.path.dirname(os.path.realpath(shutil.which("aws"))) + ":/usr/bin:/bin"
+    request = urllib.request.Request(os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"])
+    request.add_header("Authorization", os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN"])
+    found = json.load(urllib.request.urlopen(request))
+    os.environ["AWS_ACCESS_KEY_ID"] = found["AccessKeyId"]
+    os.environ["AWS_SECRET_ACCESS_KEY"] = found["SecretAccessKey"]
+    os.environ["AWS_SESSION_TOKEN"] = found["Token"]
 if os.fork() or os.setsid() or os.fork():
     os._exit(0)
 for name in [name for name in os.environ if name.startswith("CODEBUILD_")]:

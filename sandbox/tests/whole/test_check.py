@@ -40,7 +40,7 @@ def test_check_needs_no_account_and_counts_as_the_log_does(quick):
         "buildspec.yml: a buildspec of version 0.2",
         "Phases found in YAML: 3",
         " PRE_BUILD: 1 commands",
-        " BUILD: 2 commands",
+        " BUILD: 1 commands",
         " POST_BUILD: 2 commands",
         "CodeBuild reads it: yes",
         "This laptop runs it: yes",
@@ -53,7 +53,7 @@ def test_check_needs_no_account_and_counts_as_the_log_does(quick):
         "warnings": [],
         "phases": {
             "PRE_BUILD": {"commands": 1, "finally": 0},
-            "BUILD": {"commands": 2, "finally": 0},
+            "BUILD": {"commands": 1, "finally": 0},
             "POST_BUILD": {"commands": 2, "finally": 0},
         },
     }

@@ -71,6 +71,15 @@ cache:
 BASES = {"own": OWN, "long": LONG, "flat": FLAT}
 
 
+def outer_quotes(code):
+    """Yield the columns of quotation marks; those within others are for another program to read."""
+    opened = None
+    for column, char in enumerate(code):
+        if char in "'\"" and opened in (None, char):
+            opened = None if opened else char
+            yield column
+
+
 def slips(text):
     """Yield each text with one line moved by a level, or one dash or quotation mark dropped."""
     lines = text.splitlines(keepends=True)
@@ -82,8 +91,7 @@ def slips(text):
         if bare.startswith("- "):
             changed["no-dash"] = line.replace("-", "", 1)
             changed["no-dash-and-no-blank"] = line.replace("- ", "", 1)
-        code = line.split(" # ")[0]
-        for column in [at for at, char in enumerate(code) if char in "'\""]:
+        for column in outer_quotes(line.split(" # ")[0]):
             changed[f"no-quote-{column}"] = line[:column] + line[column + 1 :]
         for kind, instead in changed.items():
             mutant = "".join([*lines[: number - 1], instead, *lines[number:]])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.laptop.paths import ROOT
 from students import change_greeting
 
 BROWSERS = (
@@ -95,7 +96,7 @@ def start_push(student, *arguments):
     return subprocess.Popen(command, cwd=student.clone, env=student.env, stderr=subprocess.DEVNULL)
 
 
-def test_student_sees_red_then_green_without_loading_the_page_again(student, visit):
+def test_student_sees_red_then_green_without_loading_the_page_again(student, visit, request):
     red, green = len(student.builds()) + 1, len(student.builds()) + 2
     before = student.live()
     seen = visit()
@@ -123,6 +124,8 @@ def test_student_sees_red_then_green_without_loading_the_page_again(student, vis
     assert page.title().startswith("✕")
     assert push.wait(60) == 0
 
+    if request.config.getoption("--draw"):
+        draw(page)
     page.get_by_role("link", name="Reports").click()
     case = page.locator("tr", has_text="test_hello_user").first
     assert "Failed" in case.inner_text() and "Good day, CI CD Developer!" in case.inner_text()
@@ -146,6 +149,23 @@ def test_student_sees_red_then_green_without_loading_the_page_again(student, vis
     assert '{"message": "Welcome Ada & <b>Bob</b>!"}' in page.inner_text("#answer")
     assert " ms" in page.inner_text("#answer")
     assert page.evaluate("window.stayed")  # all of it on one page, never loaded again
+
+
+def draw(page):
+    """Draw the pictures of README.md from the page of a red build, in both themes."""
+    page.set_viewport_size({"width": 1100, "height": 760})
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        page.evaluate("document.getElementById('failed').scrollIntoView({block: 'center'})")
+        page.wait_for_timeout(300)
+        page.screenshot(path=ROOT / "images" / f"console-{theme}.png")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_picture_of_the_console_is_small(theme):
+    picture = ROOT / "images" / f"console-{theme}.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert picture.stat().st_size < 150_000
 
 
 def test_start_build_leads_to_the_build_that_runs(student, visit):

@@ -14,13 +14,7 @@ SHOWN = (
     "http://",
     "hint: ",
 )
-COLOURS = {
-    "SUCCEEDED": "#3fb950",
-    "passed": "#3fb950",
-    "FAILED": "#ff7b72",
-    "failed": "#ff7b72",
-    "Error": "#ff7b72",
-}
+TEXT, DIM, GREEN, RED = "#e6edf3", "#7d8590", "#3fb950", "#ff7b72"
 
 
 def lines_of(text):
@@ -29,10 +23,26 @@ def lines_of(text):
     for line in text.splitlines():
         line = re.sub(r"\[Container\] \S+ \S+ ", "[Container] ", line).replace("remote: ", "", 1)
         line = re.sub(r"\d+\.\d\ds", "…", re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:…", line))
-        line = re.sub(r"commit [0-9a-f]{7}", "commit …", line)
+        line = re.sub(r"commit [0-9a-f]{7}\) in [\d.]+ s", "commit …) in … s", line)
         if any(word in line for word in SHOWN) and not line.startswith(("To ", "[sandbox] error")):
             kept.append(line if len(line) <= WIDTH else line[: WIDTH - 1] + "…")
     return kept
+
+
+def spans(line):
+    """Return the parts of a line with their colour and weight, as builds/screen.py paints them."""
+    mark, _, rest = line.partition(" ")
+    if mark not in ("[Container]", "[sandbox]"):
+        bad = any(word in line for word in ("failed", "FAILED", "Error"))
+        return [(line, RED if bad else GREEN if " passed" in line else TEXT, "normal")]
+    start = [(mark + " ", DIM, "normal")]
+    if rest.startswith("Running command "):
+        command = rest.removeprefix("Running command ")
+        return [*start, ("Running command ", TEXT, "normal"), (command, TEXT, "bold")]
+    if rest.startswith(("Phase complete", "BUILD ")):
+        good = "SUCCEEDED" in rest
+        return [*start, (rest, GREEN if good else RED, "bold")]
+    return [*start, (rest, TEXT, "normal")]
 
 
 def draw(command, text):
@@ -41,8 +51,11 @@ def draw(command, text):
     height = 20 * len(lines) + 30
     body = []
     for number, line in enumerate(lines):
-        colour = next((colour for word, colour in COLOURS.items() if word in line), "#e6edf3")
-        body.append(f'  <text x="14" y="{32 + 20 * number}" fill="{colour}">{escape(line)}</text>')
+        parts = "".join(
+            f'<tspan fill="{colour}" font-weight="{weight}">{escape(part)}</tspan>'
+            for part, colour, weight in spans(line)
+        )
+        body.append(f'  <text x="14" y="{32 + 20 * number}">{parts}</text>')
     return "\n".join(
         [
             '<svg xmlns="http://www.w3.org/2000/svg" '

@@ -81,4 +81,4 @@ def test_build_role_comes_back_after_another_and_as_a_source(quick):
         "! AWS_CONFIG_FILE=~/config aws --profile other sts get-caller-identity 2> ~/said",
         "grep 'AccessDenied.*AWSCodeBuild-.*sts:AssumeRole' ~/said",
     )
-    assert "SUCCEEDED" in quick.push()[-2], quick.log()
+    assert "SUCCEEDED" in quick.push()[-1], quick.log()

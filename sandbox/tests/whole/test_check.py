@@ -12,7 +12,9 @@ def test_error_with_line_and_hint_is_what_a_push_ends_with(quick):
         "buildspec.yml", "version: 0.2\nphases:\n  build:\n    commands:\n      - echo done: yes\n"
     )
     quick.commit("A colon too many")
-    *_, error, hint, last = quick.push()
+    *said, last = quick.push()
+    [error] = [line for line in said if line.startswith("[sandbox] error: ")]
+    [hint] = [line for line in said if line.startswith("[sandbox] hint: ")]
     assert error == (
         "[sandbox] error: buildspec, line 5, column 9: "
         "Expected Commands[0] to be of string type: "

@@ -686,7 +686,7 @@ def test_record_that_cannot_be_read_is_named_and_passed_over(quick):
     assert quick.sandbox("status").stdout.splitlines()[-1] == named
     assert f"[sandbox] {named}" in quick.up().splitlines()
     quick.say("and after it")
-    assert f"BUILD {count + 2} SUCCEEDED" in quick.push()[-2]
+    assert f"BUILD {count + 2} SUCCEEDED" in quick.push()[-1]
     assert path.read_text() == '{"number": "of a later version"}'
     path.unlink()
     path.parent.rmdir()

@@ -9,18 +9,24 @@ from sandbox.account import keys
 
 if TYPE_CHECKING:
     from sandbox.account.door import App
+    from sandbox.account.wraps.codebuild import Builds
 
 
-def main(console: App | None = None) -> None:
-    """Serve until the process is told to end; `console` answers what is below /console."""
+def main(console: App | None = None, builds: Builds | None = None) -> None:
+    """Serve until the process is told to end.
+
+    `console` answers what is below /console, `builds` CodeBuild's API.
+    """
     os.environ.update(keys.variables(keys.ROOT))  # MiniStack looks here for root's
 
     from ministack import app
 
     from sandbox.account import door, wraps
-    from sandbox.account.wraps import iam
+    from sandbox.account.wraps import codebuild, iam
 
     wraps.install()
+    if builds:
+        codebuild.serve(builds)
     door.read_raw_queries()
     key, secret = keys.of(keys.STUDENT)
     app.app = door.door(

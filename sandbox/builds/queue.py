@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator
 
-from sandbox.builds.records import Build, newest_first, numbers, unfinished
+from sandbox.builds.records import Build, load, newest_first, numbers, unfinished
 from sandbox.fork import repository
 from sandbox.fork.webhook import Push
 from sandbox.laptop.files import lock
@@ -15,6 +15,7 @@ from sandbox.laptop.paths import ACCOUNT, BUILDS, FOLDER, VENV
 from sandbox.laptop.processes import clean_environment, start, started
 
 WORKER_LOG = FOLDER / "worker.log"
+PATIENCE = 10  # seconds that StopBuild waits
 
 
 def start_worker() -> None:
@@ -78,6 +79,22 @@ def submit(
         except OSError:  # nobody could read what is half there
             shutil.rmtree(build.folder, ignore_errors=True)
             raise
+
+
+def stop(build: Build) -> None:
+    """Ask for the end of a build, and return when it has ended, or after ten seconds.
+
+    One that waits ends when its turn comes: builds end in the order of their numbers.
+    """
+    build.stop_mark.touch()
+    workers = sorted(started("sandbox", "work"), key=lambda process: process.create_time())
+    known = load(build.number)
+    if known and known.status == "IN_PROGRESS" and workers:
+        workers[0].terminate()  # the oldest has the lock; the others wait for it
+    deadline = time.monotonic() + PATIENCE
+    while known and not known.has_ended and time.monotonic() < deadline:
+        time.sleep(0.05)
+        known = load(build.number)
 
 
 def pending() -> Iterator[Build]:

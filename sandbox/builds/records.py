@@ -61,6 +61,11 @@ class Build(Request):
         return self.folder / "progress"
 
     @property
+    def stop_mark(self) -> Path:
+        """Return the file that asks for the build's end."""
+        return self.folder / "stop"
+
+    @property
     def cases(self) -> Path:
         return self.folder / "reports.json"
 

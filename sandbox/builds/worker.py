@@ -109,6 +109,9 @@ def recover() -> None:
 
 def run_build(build: Build) -> None:
     """Run one build to its end, whatever happens in it."""
+    if build.stop_mark.exists():
+        finish(build, Outcome("STOPPED", None, "the build was stopped"))
+        return
     try:
         log = Log(build.log, tell=progress.writer(build.progress))
     except OSError as error:

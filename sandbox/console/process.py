@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from sandbox.account import ministack
+from sandbox.builds import service
 
 
 async def console(scope: Any, receive: Any, send: Any) -> None:
@@ -20,4 +21,4 @@ def main() -> None:
     """Serve until the process is told to end."""
     gc.enable()
     del sys.argv[1:]  # which MiniStack would read
-    ministack.main(console)
+    ministack.main(console, service)

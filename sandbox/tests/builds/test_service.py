@@ -1,0 +1,100 @@
+"""CodeBuild's API: the real AWS CLI shows and controls the very builds that pushes make."""
+
+import json
+
+NAMES = ["SUBMITTED", "QUEUED", "PROVISIONING", "DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD", "BUILD"]
+NAMES += ["POST_BUILD", "UPLOAD_ARTIFACTS", "FINALIZING", "COMPLETED"]
+
+
+def codebuild(someone, *words, code=0):
+    said = someone.aws("codebuild", *words, code=code)
+    return json.loads(said.stdout) if code == 0 else said.stderr
+
+
+def get(someone, build_id):
+    found = codebuild(someone, "batch-get-builds", "--ids", build_id)
+    [build] = found["builds"]
+    assert found["buildsNotFound"] == []
+    return build
+
+
+def ended(someone, build_id):
+    return someone.wait_for(
+        lambda: (build := get(someone, build_id))["buildComplete"] and build, seconds=120
+    )
+
+
+def test_builds_of_pushes_are_codebuild_s(quick):
+    commit = quick.say("asked for by a push")
+    quick.push()
+    record = quick.builds()[-1]
+    ids = codebuild(quick, "list-builds-for-project", "--project-name", "hello_user")["ids"]
+    assert len(ids) == len(quick.builds())
+    assert ids[0] == f"hello_user:{record['id']}"
+    build = get(quick, ids[0])
+    assert (build["buildNumber"], build["buildStatus"]) == (record["number"], "SUCCEEDED")
+    assert (build["sourceVersion"], build["resolvedSourceVersion"]) == (commit, commit)
+    assert build["initiator"].startswith("GitHub-Hookshot/")
+    assert build["logs"]["groupName"] == "/aws/codebuild/hello_user"
+    assert build["logs"]["streamName"] == record["id"]
+    assert [phase["phaseType"] for phase in build["phases"]] == NAMES
+    assert all(phase["phaseStatus"] == "SUCCEEDED" for phase in build["phases"][:-1])
+    assert "phaseStatus" not in build["phases"][-1]
+    missing = codebuild(quick, "batch-get-builds", "--ids", "hello_user:none")
+    assert missing == {"builds": [], "buildsNotFound": ["hello_user:none"]}
+
+
+def test_started_build_is_a_real_one_and_a_red_one_says_why(quick):
+    quick.say("red", "exit 3")
+    quick.push()
+    word = quick.message()
+    started = codebuild(quick, "start-build", "--project-name", "hello_user")["build"]
+    assert (started["buildStatus"], started["currentPhase"]) == ("IN_PROGRESS", "QUEUED")
+    build = ended(quick, started["id"])
+    assert (build["buildStatus"], build["sourceVersion"]) == ("FAILED", "main")
+    [failed] = [phase for phase in build["phases"] if phase.get("phaseStatus") == "FAILED"]
+    assert failed["phaseType"] == "PRE_BUILD"
+    [context] = failed["contexts"]
+    assert context["statusCode"] == "COMMAND_EXECUTION_ERROR"
+    assert context["message"].endswith("Reason: exit status 3")
+    assert quick.message() == word
+    quick.say("green again")
+    quick.push()
+
+
+def test_stopped_build_releases_nothing_and_can_be_tried_again(quick):
+    before, old = quick.live(), quick.message()
+    commit = quick.say("stopped", "test -e ~/go || sleep 300")
+    quick.git("push", "-q", "--receive-pack", "git -c core.hooksPath=/dev/null receive-pack",
+              "sandbox")  # fmt: skip
+    names = ["--project-name", "hello_user", "--source-version", commit]
+    running = codebuild(quick, "start-build", *names)["build"]["id"]
+    waiting = codebuild(quick, "start-build", *names)["build"]["id"]
+    quick.wait_for(lambda: get(quick, running)["currentPhase"] == "PRE_BUILD")
+    assert get(quick, waiting)["currentPhase"] == "QUEUED"
+    stopped = codebuild(quick, "stop-build", "--id", waiting)["build"]
+    assert stopped["buildStatus"] == "IN_PROGRESS"  # until its turn comes
+    stopped = codebuild(quick, "stop-build", "--id", running)["build"]
+    assert (stopped["buildStatus"], stopped["buildComplete"]) == ("STOPPED", True)
+    statuses = {phase["phaseType"]: phase.get("phaseStatus") for phase in stopped["phases"]}
+    assert statuses["PRE_BUILD"] == "STOPPED"
+    assert ended(quick, waiting)["buildStatus"] == "STOPPED"
+    assert (quick.live(), quick.message()) == (before, old)
+    again = codebuild(quick, "retry-build", "--id", running)["build"]
+    assert again["resolvedSourceVersion"] == commit
+    codebuild(quick, "stop-build", "--id", again["id"])
+    assert ended(quick, again["id"])["buildStatus"] == "STOPPED"
+    quick.say("green once more")
+    quick.push()
+
+
+def test_what_cannot_be_started_is_refused_as_on_aws(quick):
+    count = len(quick.builds())
+    for words, said in (
+        (["--project-name", "other"], "(ResourceNotFoundException)"),
+        (["--project-name", "hello_user", "--source-version", "none"], "(InvalidInputException)"),
+        (["--project-name", "hello_user", "--image-override", "x"], "imageOverride"),
+    ):
+        assert said in codebuild(quick, "start-build", *words, code=255)
+    assert "(ResourceNotFoundException)" in codebuild(quick, "stop-build", "--id", "x:y", code=255)
+    assert len(quick.builds()) == count

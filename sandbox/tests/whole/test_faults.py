@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from sandbox.dev.student import PYTHON
+from sandbox.laptop.processes import words_of
 from students import Quick
 
 LONG = pytest.mark.long
@@ -30,7 +31,7 @@ def worker(someone):
     found = [
         process
         for process in psutil.process_iter(["cmdline", "cwd"])
-        if (process.info["cmdline"] or [])[1:] == ["-m", "sandbox", "work"]
+        if (process.info["cmdline"] or [])[1:] == words_of("sandbox", "work")
         and process.info["cwd"] == str(someone.clone)
     ]
     return max(found, key=lambda process: len(process.children()), default=None)
@@ -798,7 +799,9 @@ def test_two_sandboxes_share_nothing(quick, second):
 
 @LONG
 def test_moved_clone_comes_back_and_leaves_nothing_behind(second):
-    second.wait_for(lambda: not any("-m sandbox " in line for line in second.processes()))
+    second.wait_for(
+        lambda: not any(line.endswith((" work", " prepare")) for line in second.processes())
+    )
     before, word = second.clone, second.message()
     second.clone = before.with_name("moved 'clone'")
     before.rename(second.clone)

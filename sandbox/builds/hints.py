@@ -14,7 +14,7 @@ MOST = 300  # characters of what is quoted
 PUSH = 'then `git commit -am "…"` and `git push sandbox`'
 PACKAGE = (
     "a package needs a line in requirements.txt, for the tests, and a place in the zip, for the "
-    "function: README.md, chapter 10, `A package`"
+    "function: `A package in the zip` in sandbox/README.md"
 )
 
 

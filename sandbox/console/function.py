@@ -80,8 +80,8 @@ def text_of(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> str:
 
 
 def difference(before: dict[str, str], after: dict[str, str]) -> list[tuple[str, str]]:
-    """Return the lines of a unified diff, each with what it is: head, place, old, new or same."""
-    kinds = {"---": "head", "+++": "head"}
+    """Return the lines of a unified diff, each with what it is: file, place, old, new or same."""
+    kinds = {"---": "file", "+++": "file"}
     signs = {"@": "place", "-": "old", "+": "new"}
     lines = []
     for name in sorted({*before, *after}):

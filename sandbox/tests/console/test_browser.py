@@ -37,8 +37,9 @@ def chromium():
 
 
 @pytest.fixture(scope="module")
-def address(student):
-    return student.sandbox("console", env=student.env | {"BROWSER": "true"}).stdout.strip()
+def address(shared_student):
+    env = shared_student.env | {"BROWSER": "true"}
+    return shared_student.sandbox("console", env=env).stdout.strip()
 
 
 class Visit:

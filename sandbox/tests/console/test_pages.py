@@ -12,8 +12,8 @@ LOADS = {"src", "href", "action", "data", "poster", "srcset", "formaction"}
 
 
 @pytest.fixture(scope="module")
-def visitor(quick):
-    someone = Visitor(quick)
+def visitor(shared_quick):
+    someone = Visitor(shared_quick)
     someone.enter()
     return someone
 
@@ -154,7 +154,7 @@ def test_call_shows_status_headers_and_body(visitor):
 
 def test_state_changes_when_a_build_does(visitor, quick):
     before = json.loads(visitor.get("/console/state"))
-    assert before["tone"] == "good" and "is live" in before["status"]
+    assert before["tone"] == "good" and "went live" in before["status"]
     assert json.loads(visitor.get("/console/state")) == before
     quick.say("red", "false")
     quick.push()

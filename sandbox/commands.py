@@ -165,8 +165,10 @@ def env(_: argparse.Namespace) -> int:
     """print exports that make the aws command talk to this account, for eval"""
     from sandbox.account import keys
     from sandbox.account.clients import aws_environment
+    from sandbox.builds import image
     from sandbox.laptop.network import LOOPBACK_NAMES
 
+    image.make()  # its `aws` is what the exports lead to: a build may have changed it
     variables = aws_environment(keys.variables(keys.STUDENT))
     foreign = [name for name in os.environ if name.startswith("AWS_") and name not in variables]
     for name in sorted(foreign):

@@ -44,7 +44,7 @@ def aws_environment(credentials: Mapping[str, str], config: Path = CONFIG) -> di
 def aws(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run the real AWS CLI against the account, as its root."""
     env = clean_environment(ACCOUNT / "home") | aws_environment(keys.variables(keys.ROOT))
-    return run(PYTHON, "-m", "awscli", *arguments, env=env, check=check)
+    return run(PYTHON, "-I", "-m", "awscli", *arguments, env=env, check=check)
 
 
 def client(service: str, credentials: Mapping[str, str] | None = None) -> Any:

@@ -145,9 +145,7 @@ def build(arguments: argparse.Namespace) -> int:
 
     repository.tell_whose_fork()
     wanted = arguments.commit or stack.project().source_version
-    commit = repository.commit_of(wanted)
-    if not commit:
-        raise Mistake(f"the fork has no commit {wanted!r}", "push it first: `git push sandbox`")
+    commit = repository.commit_to_build(wanted)
     coloured = in_colour(sys.stdout)
     ended = show(queue.submit(commit, wanted, "root", coloured=coloured), sys.stdout)
     return 0 if ended.status == "SUCCEEDED" else 1

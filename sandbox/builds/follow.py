@@ -18,7 +18,6 @@ from sandbox.laptop.processes import started
 from sandbox.laptop.terminal import BOLD, GREEN, INVERSE, RED, harmless, painted, say
 
 RESTARTS = 3
-LONGEST = 400  # characters of a reason
 PATIENCE = 1  # seconds without a worker after which one is looked for
 
 
@@ -121,10 +120,14 @@ def standing(newest: Build, head: str) -> list[str]:
 def what_is_live() -> str:
     """Return which version is live, and from which commit."""
     live = releases.live()
-    named = live.commit or "no description"
-    if repository.commit_of(live.commit):
-        named = f"commit {live.commit[:7]}: {repository.subject(live.commit)}"
-    return f"Version {live.version} is live ({named})"
+    return f"Version {live.version} is live ({named(live)})"
+
+
+def named(release: releases.Release) -> str:
+    """Return which commit a version is of, or what its description says instead."""
+    if repository.commit_of(release.commit):
+        return f"commit {release.commit[:7]}: {repository.subject(release.commit)}"
+    return release.commit or "no description"
 
 
 def in_one_line(reason: str) -> str:

@@ -42,13 +42,9 @@ def key_of(wanted: str, registry: Mapping[str, str]) -> str:
 
 def registry_of_machine() -> dict[str, str]:
     """Return the variables of this process that lead to a package registry."""
-    from sandbox.laptop.network import REGISTRY_VARIABLES
+    from sandbox.laptop.network import way_to_registry
 
-    return {
-        name: os.environ[name]
-        for name in REGISTRY_VARIABLES
-        if name in os.environ and "@" not in os.environ[name]
-    }
+    return way_to_registry()
 
 
 def registry_of_build(folder: Path) -> dict[str, str]:

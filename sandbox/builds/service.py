@@ -27,9 +27,7 @@ def start(project: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any
     if unknown:
         raise Mistake(f"this laptop starts builds without {', '.join(unknown)}", "leave it out")
     version = str(asked.get("sourceVersion") or project.get("sourceVersion") or "main")
-    commit = repository.commit_of(version)
-    if not commit:
-        raise Mistake(f"the fork has no commit {version!r}", "push it first: `git push sandbox`")
+    commit = repository.commit_to_build(version)
     queue.start_worker()
     return described(project, queue.submit(commit, version, INITIATOR))
 

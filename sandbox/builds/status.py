@@ -7,7 +7,6 @@ from itertools import islice
 
 from sandbox.account import emulator, endpoint, releases, stack
 from sandbox.builds import follow, queue, records
-from sandbox.fork import repository
 from sandbox.laptop import paths
 from sandbox.laptop.terminal import harmless
 
@@ -19,11 +18,8 @@ def lines() -> Iterator[str]:
     state = emulator.running()
     if state:
         live = releases.live()
-        named = live.commit or "no description"
-        if repository.commit_of(live.commit):
-            named = f"commit {live.commit[:7]}: {repository.subject(live.commit)}"
         yield f"account   running on 127.0.0.1:{state['port']} (pid {state['pid']})"
-        yield f"live      version {live.version} ({named})"
+        yield f"live      version {live.version} ({follow.named(live)})"
         yield f"endpoint  {stack.url()}"
         answer = endpoint.ask()
         if answer.failed:

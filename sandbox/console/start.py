@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sandbox import Mistake
 from sandbox.account import stack
 from sandbox.builds import queue
 from sandbox.builds.records import Build
@@ -12,8 +11,6 @@ from sandbox.fork import repository
 def start_build() -> Build:
     """Start a build of the project's source version; raises Mistake if the fork has none."""
     version = stack.project().source_version
-    commit = repository.commit_of(version)
-    if not commit:
-        raise Mistake(f"the fork has no commit {version!r}", "push it first: `git push sandbox`")
+    commit = repository.commit_to_build(version)
     queue.start_worker()
     return queue.submit(commit, version, "root", coloured=True)

@@ -122,6 +122,14 @@ def commit_of(name: str) -> str | None:
     return found.stdout.strip() or None
 
 
+def commit_to_build(name: str) -> str:
+    """Return the commit that a name means in the fork; raises Mistake if there is none."""
+    commit = commit_of(name)
+    if not commit:
+        raise Mistake(f"the fork has no commit {name!r}", "push it first: `git push sandbox`")
+    return commit
+
+
 def subject(commit: str) -> str:
     """Return the first line of a commit's message, with nothing that a terminal would act on."""
     return one_line(git("log", "-1", "--format=%s", commit, check=False).stdout.strip())[:72]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import urllib.request
 from collections.abc import Mapping
@@ -26,6 +27,15 @@ REGISTRY_VARIABLES = (
 )
 LOOPBACK_NAMES = "127.0.0.1,localhost"
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy for the loopback
+
+
+def way_to_registry() -> dict[str, str]:
+    """Return the variables of this process that lead to a package registry."""
+    return {
+        name: os.environ[name]
+        for name in REGISTRY_VARIABLES
+        if name in os.environ and "@" not in os.environ[name]
+    }
 
 
 def refuse_foreign_endpoints(env: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sandbox import Mistake
 from sandbox.laptop import place
-from sandbox.laptop.network import LOOPBACK_NAMES, REGISTRY_VARIABLES
+from sandbox.laptop.network import LOOPBACK_NAMES, way_to_registry
 from sandbox.laptop.paths import MAIN, PYTHON, ROOT
 
 if TYPE_CHECKING:
@@ -24,16 +24,11 @@ SYSTEM_PATH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/s
 
 def clean_environment(home: Path, *path: Path) -> dict[str, str]:
     """Return an environment that holds nothing of the student's but the way to the network."""
-    passed = {
-        name: os.environ[name]
-        for name in REGISTRY_VARIABLES
-        if name in os.environ and "@" not in os.environ[name]
-    }
     git = shutil.which("git")
     folders = [*map(str, path), *SYSTEM_PATH]
     if git and os.path.dirname(git) not in folders:
         folders.append(os.path.dirname(git))
-    return passed | {
+    return way_to_registry() | {
         "PATH": os.pathsep.join(folders),
         "HOME": str(home),
         "LANG": "C.UTF-8",

@@ -33,7 +33,20 @@ def load_package() -> None:
     spec.loader.exec_module(sys.modules["sandbox"])
 
 
+def enter_environment() -> None:
+    """Go on in the sandbox's own environment, if there is one, before anything is loaded twice.
+
+    Whether it is the right one is asked there: see bootstrap.is_ready.
+    """
+    venv = os.path.join(os.path.dirname(HERE), ".sandbox", "venv")
+    python = os.path.join(venv, "bin", "python")
+    is_there = os.path.exists(os.path.join(venv, "ready")) and os.access(python, os.X_OK)
+    if is_there and os.path.realpath(sys.prefix) != venv:
+        os.execv(python, [python, "-I", os.path.join(HERE, "__main__.py"), *sys.argv[1:]])
+
+
 if __name__ == "__main__":
+    enter_environment()
     if "sandbox" not in sys.modules:  # without -m
         load_package()
     if sys.argv[1:2] == ["-m"]:  # another program of ours, loaded the same way

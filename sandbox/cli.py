@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import functools
 import os
 import shlex
@@ -59,6 +58,9 @@ def parser() -> argparse.ArgumentParser:
     words["check"].add_argument(
         "--json", action="store_true", help="the answer as JSON, for programs"
     )
+    words["down"].add_argument(
+        "--all", action="store_true", help="remove what was downloaded, too, which all clones share"
+    )
     words["benchmark"].add_argument(
         "--runs", type=int, default=5, help="runs of each kind (default: 5)"
     )
@@ -75,6 +77,8 @@ def parser() -> argparse.ArgumentParser:
 def parsed(words: list[str]) -> argparse.Namespace:
     """Return the arguments of a command line; raises Mistake for a command that there is not."""
     if not words[0].startswith("-") and words[0] not in {*COMMANDS, *HIDDEN}:
+        import difflib
+
         near = difflib.get_close_matches(words[0], list(COMMANDS), 1)
         raise Mistake(
             f"there is no command {words[0]!r}",
@@ -94,14 +98,15 @@ def make_ready(command: str) -> bool:
     """
     if command not in HIDDEN:
         network.refuse_foreign_endpoints(os.environ)
-    if command in FIRST:
+    ready = bootstrap.is_ready()
+    if command in FIRST and not (ready and command == "check"):
         place.refuse_path()
         bootstrap.check_clone()
     if command == "down" and not make_ready_to_end():
         return False
     if command not in ("up", "down", *HIDDEN):
         place.refuse_another()
-    if bootstrap.is_ready() or command in ("down", "prepare"):
+    if ready or command in ("down", "prepare"):
         return True
     if command not in FIRST and not paths.ACCOUNT.exists():
         raise Mistake("there is no sandbox here yet", "type `python3 -m sandbox up`")
@@ -131,6 +136,16 @@ def make_ready_to_end() -> bool:
     return False
 
 
+def run(arguments: argparse.Namespace) -> int:
+    """Run one command and return its exit code."""
+    done = 0
+    if make_ready(arguments.command):
+        done = {**COMMANDS, **HIDDEN}[arguments.command](arguments)
+    if arguments.command == "down" and arguments.all:
+        place.remove_downloads()
+    return done
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return 0, 1 if the build failed, 2 for a mistake, 130 when interrupted."""
     words = sys.argv[1:] if argv is None else list(argv)
@@ -138,10 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser().print_help(sys.stderr)
         return 2
     try:
-        arguments = parsed(words)
-        if not make_ready(arguments.command):
-            return 0
-        return {**COMMANDS, **HIDDEN}[arguments.command](arguments)
+        return run(parsed(words))
     except Mistake as mistake:
         print(f"error: {mistake}\nhint: {mistake.hint}", file=sys.stderr)
         return 2

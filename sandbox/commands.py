@@ -238,7 +238,7 @@ def down(_: argparse.Namespace) -> int:
     with busy(f"Stopping, and removing {paths.FOLDER.name}/"), lock("up"):
         worker.stop()
         processes.end(processes.started("sandbox", "prepare"))
-        emulator.stop()
+        emulator.stop(keep=False)
         repository.remove_remote()
         place.set_aside()
     place.remove()

@@ -12,7 +12,7 @@ from typing import Any
 from sandbox.account import keys
 from sandbox.account.emulator import REGION, endpoint
 from sandbox.laptop.files import write
-from sandbox.laptop.network import DIRECT
+from sandbox.laptop.network import direct
 from sandbox.laptop.paths import ACCOUNT, PYTHON
 from sandbox.laptop.processes import clean_environment, run
 
@@ -118,4 +118,4 @@ def end_sessions(name: str) -> None:
     credentials = botocore.credentials.Credentials(*keys.of(keys.ROOT))
     botocore.auth.SigV4Auth(credentials, "sts", REGION).add_auth(request)
     signed = urllib.request.Request(url, headers=dict(request.headers), method="DELETE")
-    DIRECT.open(signed, timeout=60).close()
+    direct().open(signed, timeout=60).close()

@@ -7,6 +7,7 @@ the machine reaches a port of the loopback.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import uuid
@@ -20,6 +21,7 @@ from ministack import app as ministack
 from ministack.core import iam_evaluator, responses, router
 from ministack.core.sigv4 import decode_header_value
 
+from sandbox.account import state
 from sandbox.account.wraps import downloads, iam
 
 Scope = MutableMapping[str, Any]
@@ -75,6 +77,9 @@ def door(app: App, port: int, ready: Callable[[], None], console: App | None = N
             await refuse(send, "no web page may ask this account")
         elif path == HEALTH or (path.startswith(DOWNLOADS) and downloads.is_signed(path, query)):
             await app(scope, receive, without_cors(send))
+        elif path == state.ROUTE and state.is_proof(headers.get(state.HEADER, "")):
+            said = json.dumps(dataclasses.asdict(state.found())).encode()
+            await respond(send, 200, {"Content-Type": "application/json"}, said)
         elif path.startswith(INTERNAL) and not path.startswith(SESSIONS):
             await refuse(send, "this is no part of AWS")
         else:

@@ -11,7 +11,7 @@ from typing import Any
 from sandbox import Mistake
 from sandbox.account import keys
 from sandbox.laptop.files import read_object, write
-from sandbox.laptop.network import DIRECT, free_port
+from sandbox.laptop.network import direct, free_port
 from sandbox.laptop.paths import ACCOUNT, FOLDER, VENV
 from sandbox.laptop.processes import clean_environment, end, start, started, words_of
 from sandbox.laptop.terminal import busy
@@ -49,7 +49,7 @@ def running() -> dict[str, Any] | None:
 def answers() -> bool:
     """Tell whether the account answers its health check."""
     try:
-        with DIRECT.open(endpoint() + "/_ministack/health", timeout=10) as answer:
+        with direct().open(endpoint() + "/_ministack/health", timeout=10) as answer:
             return bool(answer.status == 200)
     except (OSError, Mistake):
         return False
@@ -104,8 +104,8 @@ def environment(port: int) -> dict[str, str]:
     }
 
 
-def stop() -> None:
-    """Stop MiniStack, gently first: only a gentle stop keeps its state."""
+def stop(keep: bool = True) -> None:
+    """Stop MiniStack; to `keep` its state it is ended gently, which takes a second or two."""
     # Elsewhere, it would write its state where the clone was.
     was_here = read_object(STATE).get("folder") == str(FOLDER)
-    end(started(*PROCESS), gently=was_here)
+    end(started(*PROCESS), gently=keep and was_here)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sandbox.account.clients import client
 from sandbox.account.stack import function_log_group, url
-from sandbox.laptop.network import DIRECT
+from sandbox.laptop.network import direct
 
 ERRORS = ("[ERROR] ", "RequestId: ")  # how Lambda's lines on a failure start
 TIMED_OUT = " Task timed out after "
@@ -42,7 +42,7 @@ def ask() -> Answer:
     """Send one request to the endpoint."""
     since = int(time.time() * 1000)
     try:
-        with DIRECT.open(url(), timeout=30) as answer:
+        with direct().open(url(), timeout=30) as answer:
             return Answer(answer.status)
     except urllib.error.HTTPError as error:
         if error.code < 500:

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox import Mistake
+from sandbox.account import state
 from sandbox.account.clients import client
 from sandbox.account.stack import output
 from sandbox.laptop.files import read_object, write
-from sandbox.laptop.network import DIRECT, is_loopback
+from sandbox.laptop.network import direct, is_loopback
 from sandbox.laptop.paths import RELEASES
 from sandbox.laptop.terminal import say
 
-ALIAS = "live"
 SETTINGS = ("Handler", "Runtime", "Role", "MemorySize", "Timeout", "Environment", "Layers")
 FIRST = "1"  # the template's own version, before any build
 SERVICE = re.compile(r"AWSCodeBuild-|root$")  # who moves the alias without being a person
@@ -33,16 +33,10 @@ class Release:
 
 def live() -> Release:
     """Return the version that the alias points to; raises Mistake if there is none."""
-    functions = client("lambda")
-    name = output("FunctionName")
-    try:
-        version = functions.get_alias(FunctionName=name, Name=ALIAS)["FunctionVersion"]
-    except functions.exceptions.ResourceNotFoundException:
-        raise Mistake(
-            f"the function has no alias {ALIAS}", "type `python3 -m sandbox up`"
-        ) from None
-    found = functions.get_function_configuration(FunctionName=name, Qualifier=version)
-    return Release(version, found.get("Description", ""))
+    found = state.ask()
+    if found.version is None:
+        raise Mistake(f"the function has no alias {state.ALIAS}", "type `python3 -m sandbox up`")
+    return Release(found.version, found.description)
 
 
 def settings_to_come() -> list[str]:
@@ -54,7 +48,7 @@ def settings_to_come() -> list[str]:
     functions = client("lambda")
     name = output("FunctionName")
     now = functions.get_function_configuration(FunctionName=name)
-    live = functions.get_function_configuration(FunctionName=name, Qualifier=ALIAS)
+    live = functions.get_function_configuration(FunctionName=name, Qualifier=state.ALIAS)
     return [
         f"{key} {now.get(key)} (version {live['Version']}, which is live, has {live.get(key)})"
         for key in SETTINGS
@@ -72,7 +66,8 @@ def live_version() -> str | None:
 def make_live(version: str) -> None:
     """Point the alias at a version, and make it again if somebody has deleted it."""
     functions = client("lambda")
-    wanted = {"FunctionName": output("FunctionName"), "Name": ALIAS, "FunctionVersion": version}
+    function = output("FunctionName")
+    wanted = {"FunctionName": function, "Name": state.ALIAS, "FunctionVersion": version}
     try:
         functions.update_alias(**wanted)
     except functions.exceptions.ResourceNotFoundException:
@@ -104,7 +99,7 @@ def moves(since: float = 0) -> list[Move]:
         for event in trail.lookup_events(LookupAttributes=[wanted])["Events"]:
             asked = json.loads(event["CloudTrailEvent"])["requestParameters"]
             at = event["EventTime"].timestamp()
-            if asked.get("name") == ALIAS and asked.get("functionVersion") and at >= since:
+            if asked.get("name") == state.ALIAS and asked.get("functionVersion") and at >= since:
                 found.append(Move(event["Username"], asked["functionVersion"], at))
     return sorted(found, key=lambda move: move.at, reverse=True)
 
@@ -147,7 +142,7 @@ def keep() -> None:
             raise Mistake(
                 f"the account names {where!r} for a release", "type `python3 -m sandbox up`"
             )
-        with DIRECT.open(where, timeout=60) as answer:
+        with direct().open(where, timeout=60) as answer:
             (RELEASES / f"{number}.zip").write_bytes(answer.read())
         description = {"description": found.get("Description", "")}
         write(RELEASES / f"{number}.json", json.dumps(description))

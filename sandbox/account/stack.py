@@ -6,17 +6,15 @@ import contextlib
 import itertools
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 from sandbox import Mistake
-from sandbox.account import template
+from sandbox.account import state, template
 from sandbox.account.clients import aws, client
 from sandbox.account.emulator import REGION, endpoint
 from sandbox.codebuild.project import Project
 from sandbox.laptop.paths import TEMPLATE
 from sandbox.laptop.processes import git
 
-STACK = "hello-user"
 # The laptop's webhook needs no approval by GitHub; the ARN only switches the template's condition.
 CONNECTION = f"arn:aws:codeconnections:{REGION}:000000000000:connection/laptop"
 
@@ -25,7 +23,7 @@ def deploy() -> None:
     """Deploy template.yml with the same command as on AWS; raises Mistake with its reasons."""
     last = next((event["EventId"] for event in events()), None)
     done = aws(
-        *("cloudformation", "deploy", "--stack-name", STACK, "--template-file", TEMPLATE),
+        *("cloudformation", "deploy", "--stack-name", state.STACK, "--template-file", TEMPLATE),
         *("--capabilities", "CAPABILITY_IAM", "--no-fail-on-empty-changeset"),
         # MiniStack makes this the API's id, so that the URL is the same when it starts anew.
         *("--tags", "ms-custom-id=hellouser"),
@@ -46,7 +44,7 @@ def events() -> Iterator[dict[str, Any]]:
     """Yield what has happened to the stack, the last event first; nothing if it is not there."""
     stacks = client("cloudformation")
     with contextlib.suppress(stacks.exceptions.ClientError):
-        yield from stacks.describe_stack_events(StackName=STACK)["StackEvents"]
+        yield from stacks.describe_stack_events(StackName=state.STACK)["StackEvents"]
 
 
 def failures(after: str | None) -> list[str]:
@@ -70,12 +68,12 @@ def repository_url() -> str:
 
 def output(key: str) -> str:
     """Return one output of the stack; raises Mistake if the stack is not there."""
-    for stack in client("cloudformation").describe_stacks()["Stacks"]:
-        for item in stack.get("Outputs", []):
-            if stack["StackName"] == STACK and item["OutputKey"] == key:
-                return str(item["OutputValue"])
+    found = state.ask().outputs
+    if key in found:
+        return found[key]
     raise Mistake(
-        f"the account has no stack {STACK} with an output {key}", "type `python3 -m sandbox up`"
+        f"the account has no stack {state.STACK} with an output {key}",
+        "type `python3 -m sandbox up`",
     )
 
 
@@ -84,9 +82,8 @@ def url() -> str:
 
     MiniStack's own form, API.execute-api.localhost, resolves with curl but not on every system.
     """
-    parts = urlsplit(output("Url"))
-    api = (parts.hostname or "").split(".")[0]
-    return f"{endpoint()}/_aws/execute-api/{api}{parts.path}"
+    host, _, path = output("Url").partition("://")[2].partition("/")
+    return f"{endpoint()}/_aws/execute-api/{host.split('.')[0]}/{path}"
 
 
 def project() -> Project:
@@ -126,5 +123,4 @@ def log_group(project: Project) -> str:
 
 def deployed_template() -> dict[str, Any]:
     """Return the stack's template: MiniStack's BatchGetProjects has no webhook and no log group."""
-    body = client("cloudformation").get_template(StackName=STACK)["TemplateBody"]
-    return template.load(body) if isinstance(body, str) else dict(body)
+    return template.load(state.ask().template)

@@ -78,11 +78,15 @@ def set_up(prepare: bool) -> Callable[[], object]:
 
 def make(settings: Settings, venv: Path, *options: str) -> None:
     """Make an environment that holds pip and nothing else."""
-    uv, cache, registry = settings["uv"], settings["cache"], registry_of_machine()
-    python = sys.executable
-    call(registry, uv, "venv", "-q", "--relocatable", "-p", python, "--cache-dir", cache, venv)
-    install(settings, registry, venv, settings["pip"], *options)
+    make_empty(settings, venv)
+    install(settings, registry_of_machine(), venv, settings["pip"], *options)
     allow_user_site(venv)
+
+
+def make_empty(settings: Settings, venv: Path) -> None:
+    """Make an environment without a package."""
+    command = [settings["uv"], "venv", "-q", "--relocatable", "-p", sys.executable]
+    call(registry_of_machine(), *command, "--cache-dir", settings["cache"], venv)
 
 
 def allow_user_site(venv: Path) -> None:
@@ -171,10 +175,10 @@ def prepare(folder: Path, others: contextlib.AbstractContextManager[object]) -> 
     half, full = folder / "spare.part", folder / "spare.part" / "full"
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
-    make(settings, full, COMPILE)
-    shutil.copytree(full, half / "venv", symlinks=True)
+    make_empty(settings, full)
     with others:
         pass
+    make(settings, half / "venv", COMPILE)
     try:
         # This is no build, so nothing of a package may run: another kind is left to the build.
         install(settings, registry, full, wanted, COMPILE, "--only-binary", ":all:")

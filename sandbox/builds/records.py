@@ -18,6 +18,8 @@ from sandbox.laptop.paths import BUILDS
 # A build that waits or runs; every other status, also one that a later version may know, is an end.
 # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_Build.html, buildStatus
 UNFINISHED = ("QUEUED", "IN_PROGRESS")
+KEPT = 100  # the newest builds, of which all is kept; of older ones the record, which `up` needs
+GONE = f"[sandbox] this log is gone: those of the last {KEPT} builds are kept\n"
 # What every record has, and as what.
 NEEDED: dict[str, type | tuple[type, ...]] = {
     "number": int,
@@ -126,6 +128,17 @@ def unfinished() -> list[Build]:
             break  # builds end in the order of their numbers: a worker that cannot write that ends
         found.append(build)
     return found[::-1]
+
+
+def thin() -> None:
+    """Delete the logs and reports of all but the newest builds."""
+    for number in numbers()[:-KEPT]:
+        build = load(number)
+        with contextlib.suppress(OSError):
+            if build and build.has_ended and build.log.stat().st_size != len(GONE):
+                write(build.log, GONE)
+                for left in (build.progress, build.cases, build.stop_mark):
+                    left.unlink(missing_ok=True)
 
 
 def green_versions() -> list[str]:

@@ -26,7 +26,7 @@ from sandbox.account.clients import assume_role, aws_environment, end_sessions
 from sandbox.builds import hints, image, junit, packages, progress
 from sandbox.builds.credentials import served
 from sandbox.builds.queue import pending
-from sandbox.builds.records import Build, unfinished
+from sandbox.builds.records import Build, thin, unfinished
 from sandbox.codebuild import runner
 from sandbox.codebuild.log import Log
 from sandbox.codebuild.phases import Outcome
@@ -64,6 +64,7 @@ def work() -> None:
 
 def prepare_next() -> None:
     """Clear up after the last build and get the next one's packages ready; nobody waits for it."""
+    thin()
     with lock("spare", wait=False) as free:
         if free:
             for used in TRASH.glob("*/venv"):

@@ -11,7 +11,7 @@ from typing import Any
 from sandbox.account import stack
 from sandbox.account.clients import client
 from sandbox.account.releases import versions_after
-from sandbox.laptop.network import DIRECT, is_loopback
+from sandbox.laptop.network import direct, is_loopback
 from sandbox.laptop.paths import RELEASES
 
 VERSIONS = 50  # the newest, on one page
@@ -65,7 +65,7 @@ def content_of(version: str) -> bytes:
     where = found["Code"].get("Location", "")
     if not is_loopback(where):
         return b""
-    with DIRECT.open(where, timeout=30) as answer:
+    with direct().open(where, timeout=30) as answer:
         return bytes(answer.read())
 
 

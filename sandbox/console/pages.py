@@ -9,7 +9,7 @@ import time
 from itertools import islice
 from typing import Any
 
-from sandbox.account.releases import ALIAS
+from sandbox.account.state import ALIAS
 from sandbox.builds import progress, records
 from sandbox.builds.records import Build
 from sandbox.codebuild.buildspec import PHASES

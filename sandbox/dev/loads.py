@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from sandbox.dev.installs import size_of
 from sandbox.dev.pushes import seconds_until
 from sandbox.dev.student import Student
 from sandbox.laptop.paths import PYTHON
@@ -134,35 +135,40 @@ def handler(clone: Student) -> dict[str, Any]:
     }
 
 
+PUBLISH = """
+import botocore.session, sys, urllib.request
+functions = botocore.session.Session().create_client("lambda")
+name = {"FunctionName": "hello_user"}
+url, count, *files = sys.argv[1:]
+zips = [open(path, "rb").read() for path in files]
+for number in range(int(count)):
+    functions.update_function_code(**name, ZipFile=zips[number % 2])
+    functions.get_function_configuration(**name)
+    version = functions.publish_version(**name, Description="benchmark")["Version"]
+    functions.update_alias(**name, Name="live", FunctionVersion=version)
+    urllib.request.urlopen(url).close()
+"""
+
+
 def grown(clone: Student, url: str, runs: int, growth: tuple[int, ...]) -> dict[str, Any]:
-    """Measure push → live after so many kept builds and versions.
+    """Measure push → live after so many kept builds, and versions of which each was asked once.
 
     The versions are published into the account through its API; the records and logs of builds are
     copies of real ones.
     """
     env = clone.aws_environment()
-    publish = (
-        "import botocore.session, sys\n"
-        "functions = botocore.session.Session().create_client('lambda')\n"
-        "zips = [open(path, 'rb').read() for path in sys.argv[2:]]\n"
-        "for number in range(int(sys.argv[1])):\n"
-        "    functions.update_function_code(FunctionName='hello_user', ZipFile=zips[number % 2])\n"
-        "    functions.publish_version(FunctionName='hello_user', Description='benchmark')\n"
-    )
-    result: dict[str, Any] = {"growth": {}, "account memory, bytes": {}}
+    result: dict[str, Any] = {"growth": {}, "account": {}, "kept": {}}
     zips = sorted((clone.clone / ".sandbox/releases").glob("*.zip"))[:2]
     for size in (0, *growth):
         say(f"After {size} more builds and versions")
         builds = clone.clone / ".sandbox/builds"
         have = len(list(builds.iterdir()))
-        model = next(
-            path for path in builds.iterdir() if "SUCCEEDED" in (path / "build.json").read_text()
-        )
+        model = newest_log(clone).parent
         for number in range(have + 1, size + 1):
             shutil.copytree(model, builds / str(number))
             record = json.loads((model / "build.json").read_text()) | {"number": number}
             (builds / str(number) / "build.json").write_text(json.dumps(record))
-        clone.type(PYTHON, "-c", publish, str(max(0, size - have)), *zips, env=env)
+        clone.type(PYTHON, "-c", PUBLISH, url, str(max(0, size - have)), *zips, env=env)
         taken = []
         for run in range(runs + 1):
             clone.settle()
@@ -171,7 +177,19 @@ def grown(clone: Student, url: str, runs: int, growth: tuple[int, ...]) -> dict[
             _, took = seconds_until(url, wanted, lambda: clone.git("push", "-qf", "sandbox"))
             if run:  # the first one after a jump keeps copies of all the new versions
                 taken.append(took)
+        clone.settle()
         result["growth"][str(size)] = taken
-        state = json.loads((clone.clone / ".sandbox/account/ministack.json").read_text())
-        result["account memory, bytes"][str(size)] = psutil.Process(state["pid"]).memory_info().rss
+        result["account"][str(size)] = account_of(clone)
+        result["kept"][str(size)] = {
+            name: size_of(clone.clone / ".sandbox" / name) for name in ("builds", "account")
+        }
     return result
+
+
+def account_of(clone: Student) -> dict[str, int]:
+    """Return the memory of the account with all that it has started, and how many these are."""
+    state = json.loads((clone.clone / ".sandbox/account/ministack.json").read_text())
+    account = psutil.Process(state["pid"])
+    warm = account.children(recursive=True)
+    memory = sum(process.memory_info().rss for process in (account, *warm))
+    return {"bytes": memory, "warm processes": len(warm)}

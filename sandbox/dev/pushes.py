@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from sandbox.dev.student import Student
-from sandbox.laptop.network import DIRECT
+from sandbox.laptop.network import direct
 from sandbox.laptop.paths import VENV
 from sandbox.laptop.terminal import say
 
@@ -50,7 +50,7 @@ Outputs:
 
 
 def answer(url: str) -> str:
-    with contextlib.suppress(OSError, ValueError), DIRECT.open(url, timeout=30) as reply:
+    with contextlib.suppress(OSError, ValueError), direct().open(url, timeout=30) as reply:
         return str(json.load(reply)["message"])
     return ""
 
@@ -70,20 +70,16 @@ def seconds_until(url: str, wanted: str, action: Callable[[], Any]) -> tuple[flo
     return live, time.perf_counter() - start
 
 
-def first_answer(clone: Student) -> float:
-    """Return the seconds from a fresh clone to the first 200 of its endpoint."""
-    os.sync()
+def timed(action: Callable[[], object]) -> float:
+    """Return the seconds that a call takes."""
+    os.sync()  # what was written before is not this one's to wait for
     start = time.perf_counter()
-    url = clone.sandbox("up").stdout.splitlines()[0]
-    if answer(url) != "hello user":
-        raise RuntimeError("the endpoint did not answer")
-    took = time.perf_counter() - start
-    clone.settle()  # the next one shall have the machine for itself
-    return took
+    action()
+    return time.perf_counter() - start
 
 
 def pushes(clone: Student, url: str, runs: int) -> dict[str, Any]:
-    """Measure a push against the same commands in a plain shell, in turn."""
+    """Measure a push against the same commands in a plain shell, in turn; then a red push."""
     say("Push → live, and the floor: the same commands in a ready environment")
     venv = clone.clone.parent / "floor"
     clone.type(VENV / "bin" / "uv", "venv", "-q", "--seed", venv)
@@ -103,7 +99,16 @@ def pushes(clone: Student, url: str, runs: int) -> dict[str, Any]:
     taken: dict[str, list[tuple[float, float]]] = {"floor": [], "push": [], "push at once": []}
     # Compiles what the floor needs, as a ready environment has it.
     clone.type("sh", "-c", script, env=env)
+    install_and_test = "pip install -q -r requirements.txt; pytest -q"
+    red, tested = [], []
     for _ in range(runs):
+        clone.settle()
+        right, wrong = '== {"message": "', '== {"message": "not '
+        clone.edit("test_hello_world.py", right, wrong)
+        clone.git("commit", "-qam", "Red")
+        tested.append(timed(lambda: clone.type("sh", "-c", install_and_test, env=env, code=1)))
+        red.append(timed(lambda: clone.git("push", "-q", "sandbox")))
+        clone.edit("test_hello_world.py", wrong, right)
         clone.settle()
         wanted = clone.change()
         taken["floor"].append(
@@ -117,7 +122,10 @@ def pushes(clone: Student, url: str, runs: int) -> dict[str, Any]:
             taken[kind].append(
                 seconds_until(url, wanted, lambda: clone.git("push", "-q", "sandbox"))
             )
-    return {kind: [live for live, _ in times] for kind, times in taken.items()}
+    return {kind: [live for live, _ in times] for kind, times in taken.items()} | {
+        "red push": red,
+        "pip install and pytest": tested,
+    }
 
 
 def by_sam(clone: Student, runs: int) -> dict[str, Any]:

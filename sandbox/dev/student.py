@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sandbox.laptop.paths import CACHE, FOLDER, IMAGE, ROOT
+from sandbox.laptop.paths import FOLDER, IMAGE, ROOT, cache
 
 PYTHON = getattr(sys, "_base_executable", sys.executable)  # the one below the sandbox's environment
 TIMEOUT = 600  # seconds; nothing waits so long, it only ends what hangs
@@ -24,7 +24,7 @@ FOREIGN = ("AWS_", "GIT_", "PYTEST_", "PYTHON", "VIRTUAL_ENV", "COVERAGE_")
 def caches() -> dict[str, str]:
     """Return where this sandbox keeps what it has downloaded, for clones that shall not again."""
     settings = json.loads((IMAGE / "settings.json").read_text())
-    pip = os.environ.get("PIP_CACHE_DIR", str(CACHE / "pip"))
+    pip = os.environ.get("PIP_CACHE_DIR", str(cache() / "pip"))
     return {"UV_CACHE_DIR": settings["cache"], "PIP_CACHE_DIR": pip}
 
 

@@ -17,7 +17,6 @@ from typing import NoReturn
 from sandbox import Mistake
 from sandbox.laptop.files import lock, write
 from sandbox.laptop.paths import (
-    CACHE,
     FOLDER,
     IMAGE,
     MAIN,
@@ -26,6 +25,7 @@ from sandbox.laptop.paths import (
     ROOT,
     TEST_REQUIREMENTS,
     VENV,
+    cache,
 )
 from sandbox.laptop.processes import git, run
 from sandbox.laptop.terminal import busy, grown, say
@@ -64,12 +64,16 @@ def check_clone() -> None:
 
 def fingerprint(requirements: Path) -> str:
     """Return what the environment depends on; another value means that it is made anew."""
-    return hashlib.sha256(requirements.read_bytes() + b"\0" + os.fsencode(VENV)).hexdigest()
+    version = ".".join(map(str, sys.version_info[:2]))  # names the folder of the packages
+    known = [requirements.read_bytes(), os.fsencode(VENV), version.encode()]
+    return hashlib.sha256(b"\0".join(known)).hexdigest()
 
 
 def is_ready() -> bool:
-    """Tell whether this very process runs in the sandbox's environment."""
-    return is_inside() and READY.exists()
+    """Tell whether this very process runs in the sandbox's environment, of today's pins."""
+    with contextlib.suppress(FileNotFoundError):
+        return is_inside() and READY.read_text() == fingerprint(REQUIREMENTS)
+    return False
 
 
 def is_inside() -> bool:
@@ -91,6 +95,9 @@ def start_again() -> NoReturn:
 def enter(meanwhile: Meanwhile) -> None:
     """Make the sandbox's environment if it is missing or outdated, and start again in it."""
     base = Path(getattr(sys, "_base_executable", sys.executable))
+    if is_inside():  # which will be removed
+        READY.unlink(missing_ok=True)
+        os.execv(base, [str(base), str(MAIN), *sys.argv[1:]])
     FOLDER.mkdir(mode=0o700, exist_ok=True)
     FOLDER.chmod(0o700)
     with lock("setup"):
@@ -129,6 +136,7 @@ def make_environment(python: Path, meanwhile: Meanwhile) -> None:
         what = "MiniStack, the AWS CLI and what they need"
         with busy(f"Installing sandbox/requirements.txt: {what}", lambda: grown(VENV)):
             install(REQUIREMENTS)
+            slim()
         undo.pop_all()
 
 
@@ -150,9 +158,23 @@ def install(requirements: Path) -> None:
     step(VENV / "bin" / "uv", "pip", "install", "-q", "-p", PYTHON, "-r", requirements)
 
 
+def slim() -> None:
+    """Take out what stands there twice, or is for `aws help` only: a third of it all.
+
+    The AWS CLI has its own copy of AWS's models, 125 MB of JSON. botocore's are compressed, some
+    weeks newer, and in the same form: https://docs.aws.amazon.com/sdkref/latest/guide/, under
+    "AWS_DATA_PATH", lets anybody add such.
+    """
+    packages = next(VENV.glob("lib/python*/site-packages"))
+    models = packages / "awscli" / "botocore" / "data"
+    for folder in (models, packages / "awscli" / "examples"):
+        shutil.rmtree(folder, ignore_errors=True)
+    models.symlink_to(Path("..", "..", "botocore", "data"))
+
+
 def step(*command: str | Path) -> str:
     """Run one step of the set-up; raises Mistake with what it says if it fails."""
-    caches = {"UV_CACHE_DIR": str(CACHE / "uv"), "PIP_CACHE_DIR": str(CACHE / "pip")}
+    caches = {"UV_CACHE_DIR": str(cache() / "uv"), "PIP_CACHE_DIR": str(cache() / "pip")}
     own = {
         name: value
         for name, value in os.environ.items()
@@ -170,7 +192,7 @@ def step(*command: str | Path) -> str:
 
 
 def uv_cache() -> str:
-    """Return the folder of uv's cache: below .sandbox/, unless the student's settings say else."""
+    """Return the folder of uv's cache: ours, unless the student's settings say else."""
     return step(VENV / "bin" / "uv", "cache", "dir")
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +21,21 @@ RELEASES = FOLDER / "releases"
 IMAGE = FOLDER / "image"  # what a build's machine has beside its own environment
 BUILD_VENV = FOLDER / "codebuild" / "venv"  # the environment of the build that runs
 TRASH = FOLDER / "trash"
-CACHE = FOLDER / "cache"  # of uv and pip, so that `down` leaves nothing in the student's home
+
+
+def cache() -> Path:
+    """Return the folder of what uv and pip have downloaded, for all clones; `down` leaves it.
+
+    Below .sandbox/ where there is no home to write to.
+    """
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):  # https://specifications.freedesktop.org/basedir/latest/
+        base = os.path.expanduser("~/Library/Caches" if sys.platform == "darwin" else "~/.cache")
+    try:
+        os.makedirs(folder := Path(base) / "hello-user", mode=0o700, exist_ok=True)
+    except OSError:
+        return FOLDER / "cache"
+    return folder if os.access(folder, os.W_OK) else FOLDER / "cache"
 
 
 def outside(root: Path) -> Path:

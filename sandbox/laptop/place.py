@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sandbox import Mistake
 from sandbox.laptop.files import write
-from sandbox.laptop.paths import FOLDER, ROOT, outside
+from sandbox.laptop.paths import FOLDER, ROOT, cache, outside
 from sandbox.laptop.terminal import say
 
 NOTE = FOLDER / "place"
@@ -77,6 +77,13 @@ def set_aside() -> None:
         os.rename(FOLDER, FOLDER.with_name(f"{ASIDE}{uuid.uuid4().hex[:8]}"))
     except OSError:  # as on a mount point
         shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+def remove_downloads() -> None:
+    """Delete what uv and pip have downloaded for the sandboxes of all clones."""
+    folder = cache()
+    shutil.rmtree(folder, ignore_errors=True)
+    say(f"Removed {folder}, with what was downloaded for the sandboxes of all clones")
 
 
 def remove() -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from sandbox.dev.student import PYTHON, caches
 from sandbox.dev.student import Student as Clone
-from sandbox.laptop.network import DIRECT
+from sandbox.laptop.network import direct
 from sandbox.laptop.paths import ROOT
 
 NOT_NEEDED = re.compile(r"(python|pip|pytest|py\.test)[\d.]*|zip|unzip|aws|uv|uvx|virtualenv|sam")
@@ -112,7 +112,7 @@ class Student(Clone):
     def get(self, query: str = "") -> tuple[int, str]:
         """Ask the endpoint and return status and body."""
         try:
-            with DIRECT.open(self.url() + query, timeout=30) as answer:
+            with direct().open(self.url() + query, timeout=30) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

@@ -7,7 +7,7 @@ import urllib.error
 
 import pytest
 
-from sandbox.laptop.network import DIRECT
+from sandbox.laptop.network import direct
 
 
 def release(someone, word):
@@ -140,7 +140,7 @@ class Requests(threading.Thread):
     def run(self):
         while not self.over.is_set():
             try:
-                with DIRECT.open(self.url, timeout=30) as answer:
+                with direct().open(self.url, timeout=30) as answer:
                     self.answers.append(json.loads(answer.read())["message"])
             except (OSError, ValueError, KeyError, urllib.error.HTTPError) as error:
                 self.failures.append(repr(error))

@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 
 from sandbox.builds.credentials import served
-from sandbox.laptop.network import DIRECT
+from sandbox.laptop.network import direct
 
 FOUND = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S", "AWS_SESSION_TOKEN": "T"}
 
@@ -28,7 +28,7 @@ def address(asked):
 def ask(address, path="", **headers):
     given = {"Authorization": address["AWS_CONTAINER_AUTHORIZATION_TOKEN"]} | headers
     url = address["AWS_CONTAINER_CREDENTIALS_FULL_URI"] + path
-    with DIRECT.open(urllib.request.Request(url, headers=given), timeout=30) as answer:
+    with direct().open(urllib.request.Request(url, headers=given), timeout=30) as answer:
         return json.loads(answer.read())
 
 

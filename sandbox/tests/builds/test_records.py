@@ -94,3 +94,28 @@ def test_build_whose_record_cannot_be_written_leaves_no_folder(folder, monkeypat
     with pytest.raises(OSError, match="no space"):
         queue.submit("c0ffee", "main", "root")
     assert list(folder.iterdir()) == []
+
+
+def test_logs_of_the_newest_builds_only_are_kept(folder, monkeypatch):
+    monkeypatch.setattr(records, "KEPT", 2)
+    for number in (1, 2, 3, 4):
+        put(folder, json.dumps(WHOLE | {"number": number, "released": str(number)}), number)
+        for name in ("log", "progress", "reports.json", "stop"):
+            (folder / str(number) / name).write_text(f"{name} of {number}")
+    put(folder, json.dumps(WHOLE | {"number": 0, "status": "QUEUED"}), 0)
+    (folder / "0" / "log").write_text("log of 0")
+    records.thin()
+    logs = {number: (folder / str(number) / "log").read_text() for number in range(5)}
+    assert logs == {
+        0: "log of 0",
+        1: records.GONE,
+        2: records.GONE,
+        3: "log of 3",
+        4: "log of 4",
+    }
+    assert sorted(path.name for path in (folder / "1").iterdir()) == ["build.json", "log"]
+    assert len([*(folder / "3").iterdir()]) == 5
+    assert records.green_versions() == ["4", "3", "2", "1"]
+    before = (folder / "1" / "log").stat().st_ino
+    records.thin()
+    assert (folder / "1" / "log").stat().st_ino == before

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pages import REFERENCE, TUTORIAL
 
-from sandbox.laptop.network import DIRECT
+from sandbox.laptop.network import direct
 from sandbox.laptop.paths import IMAGE, ROOT
 
 
@@ -108,7 +108,7 @@ def aws_account(tmp_path):
         url = f"http://127.0.0.1:{port}"
         for _ in range(600):
             try:
-                DIRECT.open(url + "/_ministack/health", timeout=5).close()
+                direct().open(url + "/_ministack/health", timeout=5).close()
                 break
             except OSError:
                 time.sleep(0.1)

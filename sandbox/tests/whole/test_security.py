@@ -14,7 +14,7 @@ import botocore.exceptions
 import psutil
 import pytest
 
-from sandbox.laptop.network import DIRECT, is_loopback
+from sandbox.laptop.network import direct, is_loopback
 from sandbox.laptop.paths import outside
 from sandbox.laptop.terminal import harmless
 
@@ -549,7 +549,7 @@ def test_other_method_has_no_route(quick, method):
         quick.url(), method=method, data=b"x" if method == "POST" else None
     )
     with pytest.raises(urllib.error.HTTPError) as error:
-        DIRECT.open(request, timeout=30)
+        direct().open(request, timeout=30)
     assert error.value.code == 404 and quick.get()[0] == 200
 
 
@@ -560,5 +560,5 @@ def test_other_path_has_no_route(quick, path):
     parts = urllib.parse.urlsplit(quick.url())
     url = parts._replace(path=parts.path.removesuffix("/hello_user") + path).geturl()
     with pytest.raises(urllib.error.HTTPError) as error:
-        DIRECT.open(url, timeout=30)
+        direct().open(url, timeout=30)
     assert error.value.code in (403, 404) and b"root:" not in error.value.read()

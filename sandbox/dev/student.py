@@ -18,7 +18,7 @@ from sandbox.laptop.paths import FOLDER, IMAGE, ROOT, cache
 PYTHON = getattr(sys, "_base_executable", sys.executable)  # the one below the sandbox's environment
 TIMEOUT = 600  # seconds; nothing waits so long, it only ends what hangs
 # What belongs to whoever runs this, and not to a student.
-FOREIGN = ("AWS_", "GIT_", "PYTEST_", "PYTHON", "VIRTUAL_ENV", "COVERAGE_")
+FOREIGN = ("AWS_", "GIT_", "PYTEST_", "PYTHON", "VIRTUAL_ENV", "COVERAGE_", "XDG_")
 
 
 def caches() -> dict[str, str]:

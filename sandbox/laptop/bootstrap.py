@@ -159,16 +159,17 @@ def install(requirements: Path) -> None:
 
 
 def slim() -> None:
-    """Take out what stands there twice, or is for `aws help` only: a third of it all.
+    """Take out what stands there twice or is not used here: a half of it all.
 
     The AWS CLI has its own copy of AWS's models, 125 MB of JSON. botocore's are compressed, some
-    weeks newer, and in the same form: https://docs.aws.amazon.com/sdkref/latest/guide/, under
-    "AWS_DATA_PATH", lets anybody add such.
+    weeks newer, and in a form that either reads. Its examples are for `aws help`, pip is for
+    builds.
+    https://docs.aws.amazon.com/botocore/latest/reference/loaders.html
     """
     packages = next(VENV.glob("lib/python*/site-packages"))
     models = packages / "awscli" / "botocore" / "data"
-    for folder in (models, packages / "awscli" / "examples"):
-        shutil.rmtree(folder, ignore_errors=True)
+    for unused in (models, packages / "awscli" / "examples", *packages.glob("pip*")):
+        shutil.rmtree(unused)
     models.symlink_to(Path("..", "..", "botocore", "data"))
 
 

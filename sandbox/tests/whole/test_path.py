@@ -195,9 +195,20 @@ def test_down_leaves_nothing(newcomer):
     assert sorted(path.name for path in newcomer.clone.iterdir()) == before
     assert newcomer.git("remote").stdout == ""
     assert newcomer.git("status", "--porcelain").stdout == ""
-    # pip asks rustc for its version, which rustup answers with a folder of its own.
-    assert {path.name for path in newcomer.home.iterdir()} - {".rustup"} == {".gitconfig"}
+    # What was downloaded is kept for the next `up`; here it is elsewhere, by the tests' settings.
+    downloads = newcomer.home.resolve() / ".cache" / "hello-user"
+    if sys.platform == "darwin":
+        downloads = newcomer.home.resolve() / "Library" / "Caches" / "hello-user"
+    (downloads / "uv").mkdir()
     assert newcomer.sandbox("down").stderr == "[sandbox] There is no sandbox here\n"
+    assert (downloads / "uv").exists()
+    said = newcomer.sandbox("down", "--all").stderr.splitlines()
+    assert said[0] == "[sandbox] There is no sandbox here"
+    assert said[1].startswith("[sandbox] Removed ") and "hello-user" in said[1]
+    # pip asks rustc for its version, which rustup answers with a folder of its own.
+    left = {path.name for path in newcomer.home.iterdir()} - {".rustup"}
+    assert left == {".gitconfig", downloads.relative_to(newcomer.home.resolve()).parts[0]}
+    assert list(downloads.parent.iterdir()) == []
     said = newcomer.sandbox("url", code=2).stderr
     assert said == "error: there is no sandbox here yet\nhint: type `python3 -m sandbox up`\n"
 
@@ -297,41 +308,49 @@ def test_an_old_python_is_told_which_to_use(newcomer):
     assert said.splitlines()[0] == f"error: this is Python {found}; the sandbox needs 3.10 or newer"
 
 
-def test_caches_are_in_the_folder_that_down_removes(tmp_path, monkeypatch):
+def test_downloads_are_in_one_folder_for_all_clones(tmp_path, monkeypatch):
     """Unless the student's own settings name others."""
     seen = []
 
     def run(*command, env=None, **options):
-        seen.append(env)
+        seen.append({name: env[name] for name in ("UV_CACHE_DIR", "PIP_CACHE_DIR")})
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(bootstrap, "run", run)
-    monkeypatch.setattr(bootstrap, "IMAGE", tmp_path / "image")
-    monkeypatch.setattr(bootstrap, "VENV", tmp_path / "venv")
-    monkeypatch.setattr(bootstrap, "PYTHON", tmp_path / "venv" / "bin" / "python")
-    for own in ({}, {"UV_CACHE_DIR": "/elsewhere", "PIP_CACHE_DIR": "/elsewhere"}):
-        for name in ("UV_CACHE_DIR", "PIP_CACHE_DIR"):
-            monkeypatch.delenv(name, raising=False)
-            if own:
-                monkeypatch.setenv(name, own[name])
-        seen.clear()
-        bootstrap.make_environment(Path(sys.executable), lambda: lambda: None)
-        found = [
-            {name: env[name] for name in ("UV_CACHE_DIR", "PIP_CACHE_DIR")} for env in seen if env
-        ]
-        assert len(found) >= 3
-        assert all(
-            env
-            == (
-                own
-                or {
-                    "UV_CACHE_DIR": str(paths.CACHE / "uv"),
-                    "PIP_CACHE_DIR": str(paths.CACHE / "pip"),
-                }
-            )
-            for env in found
-        )
-    assert paths.CACHE.parent == paths.FOLDER
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("UV_CACHE_DIR", "PIP_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    usual = tmp_path / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+
+    def asked() -> dict[str, str]:
+        bootstrap.step("uv", "cache", "dir")
+        return seen.pop()
+
+    def below(folder: Path) -> dict[str, str]:
+        return {"UV_CACHE_DIR": str(folder / "uv"), "PIP_CACHE_DIR": str(folder / "pip")}
+
+    assert asked() == below(usual / "hello-user")
+    monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")
+    assert asked() == below(usual / "hello-user")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert asked() == below(tmp_path / "xdg" / "hello-user")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # nothing can be made there
+    assert asked() == below(paths.FOLDER / "cache")
+    monkeypatch.setenv("UV_CACHE_DIR", "/elsewhere")
+    assert asked()["UV_CACHE_DIR"] == "/elsewhere"
+
+
+def test_aws_has_no_models_of_its_own_and_works(student):
+    """They are botocore's, which are compressed; `up` has deployed with them."""
+    packages = next((student.clone / ".sandbox" / "venv").glob("lib/python*/site-packages"))
+    assert (packages / "awscli" / "botocore" / "data").readlink() == Path("../../botocore/data")
+    assert not (packages / "pip").exists()
+    env = student.aws_environment()
+    asked = ["aws", "lambda", "list-functions", "--query", "Functions[].FunctionName"]
+    assert json.loads(student.type(*asked, env=env).stdout) == ["hello_user"]
+    said = student.type("aws", "lambda", "wait", "help", env=env | {"AWS_PAGER": "cat"}, code=None)
+    assert "function-updated-v2" in said.stdout + said.stderr or "groff" in said.stderr
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ def follow(build: Build, out: TextIO, coloured: bool = False) -> Build:
             if known.has_ended:
                 screen.end()
                 return known
+            screen.sign()
             time.sleep(0.02)
             if worker_lives():
                 restart_at = time.monotonic() + PATIENCE

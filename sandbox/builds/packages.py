@@ -24,10 +24,10 @@ from pathlib import Path
 
 from sandbox.builds.pins import are_pins, pins
 from sandbox.builds.stamps import stamps, top
+from sandbox.laptop import paths
 
 COMPILE = "--compile-bytecode"  # uv does not unless told; a build's first `aws` took twice as long
 MOST = 1 << 16  # characters of pins
-MAIN = Path(__file__).resolve().parents[1] / "__main__.py"
 Settings = dict[str, str]
 PIP = """#!/bin/sh
 exec {python} -I {main} -m sandbox.builds.pip {folder} "$0" "$@"
@@ -59,7 +59,7 @@ def set_up(prepare: bool) -> Callable[[], object]:
     Return what ends that.
     """
     from sandbox.builds import image
-    from sandbox.laptop import bootstrap, files, paths, processes
+    from sandbox.laptop import bootstrap, files, processes
 
     image.make()
     settings = {
@@ -133,7 +133,7 @@ def call(registry: Mapping[str, str], *command: str | Path) -> None:
 
 def place_pip(folder: Path, venv: Path) -> None:
     """Write the `pip` commands of an environment; `folder` holds what they need to know."""
-    text = PIP.format(python=quoted(sys.executable), main=quoted(MAIN), folder=quoted(folder))
+    text = PIP.format(python=quoted(sys.executable), main=quoted(paths.MAIN), folder=quoted(folder))
     for path in [*venv.glob("bin/pip*")]:
         path.unlink()
         path.write_text(text)

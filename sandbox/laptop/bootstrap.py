@@ -28,7 +28,7 @@ from sandbox.laptop.paths import (
     cache,
 )
 from sandbox.laptop.processes import git, run
-from sandbox.laptop.terminal import busy, grown, say
+from sandbox.laptop.terminal import busy, grown, in_colour, say
 
 READY = VENV / "ready"
 # Of the settings of pip and uv, those that say how to reach packages are the student's; those that
@@ -134,9 +134,8 @@ def make_environment(python: Path, meanwhile: Meanwhile) -> None:
             step(*pip, "install", *options, pin_of("uv"))
         undo.callback(meanwhile())
         what = "MiniStack, the AWS CLI and what they need"
-        with busy(f"Installing sandbox/requirements.txt: {what}", lambda: grown(VENV)):
-            install(REQUIREMENTS)
-            slim()
+        install(REQUIREMENTS, what)
+        slim()
         undo.pop_all()
 
 
@@ -148,14 +147,28 @@ def add_test_packages() -> None:
         if mark.exists() and mark.read_text() == current:
             return
         what = "what only the tests need"
-        with busy(f"Installing sandbox/requirements-test.txt: {what}", lambda: grown(VENV)):
-            install(TEST_REQUIREMENTS)
+        install(TEST_REQUIREMENTS, what)
         write(mark, current)
 
 
-def install(requirements: Path) -> None:
-    """Install a file of pins into the sandbox's environment."""
-    step(VENV / "bin" / "uv", "pip", "install", "-q", "-p", PYTHON, "-r", requirements)
+def install(requirements: Path, what: str) -> None:
+    """Install a file of pins into the sandbox's environment; a terminal sees uv's own progress."""
+    command: list[str | Path] = [
+        VENV / "bin" / "uv",
+        "pip",
+        "install",
+        "-p",
+        PYTHON,
+        "-r",
+        requirements,
+    ]
+    title = f"Installing {requirements.relative_to(ROOT)}: {what}"
+    if in_colour(sys.stderr):
+        say(title)
+        step(*command, shown=True)
+    else:
+        with busy(title, lambda: grown(VENV)):
+            step(*command, "-q")
 
 
 def slim() -> None:
@@ -173,8 +186,11 @@ def slim() -> None:
     models.symlink_to(Path("..", "..", "botocore", "data"))
 
 
-def step(*command: str | Path) -> str:
-    """Run one step of the set-up; raises Mistake with what it says if it fails."""
+def step(*command: str | Path, shown: bool = False) -> str:
+    """Run one step of the set-up; raises Mistake with what it says if it fails.
+
+    With `shown`, what it says goes to the terminal as it comes.
+    """
     caches = {"UV_CACHE_DIR": str(cache() / "uv"), "PIP_CACHE_DIR": str(cache() / "pip")}
     own = {
         name: value
@@ -182,10 +198,11 @@ def step(*command: str | Path) -> str:
         if not FOREIGN.match(name) or THE_WAY.search(name)
     }
     # Not in the clone: it would be first on the import path of what is run with -m.
-    done = run(*command, env=caches | own, cwd=FOLDER, check=False)
+    done = run(*command, env=caches | own, cwd=FOLDER, check=False, shown=shown)
     if done.returncode:
         raise Mistake(
-            "the sandbox's environment could not be made:\n" + done.stderr.strip()[-800:],
+            "the sandbox's environment could not be made:\n"
+            + (done.stderr or "it says why above").strip()[-800:],
             "check the network (the first run downloads packages) and what it says above, "
             "then type `python3 -m sandbox up`",
         )

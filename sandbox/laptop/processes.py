@@ -49,10 +49,12 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     check: bool = True,
+    shown: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end and return what it said.
 
-    Raises Mistake with the last two lines of its stderr if it fails and `check` is true.
+    Raises Mistake with the last two lines of its stderr if it fails and `check` is true. With
+    `shown`, its stderr goes to this program's as it comes, and is not returned.
     """
     done = subprocess.run(
         [str(part) for part in command],
@@ -61,7 +63,8 @@ def run(
         text=True,
         errors="replace",
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=None if shown else subprocess.PIPE,
     )
     if check and done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]

@@ -19,6 +19,7 @@ HIDDEN = re.compile(
 )
 COLOUR = re.compile(r"\x1b\[[0-9;]{0,32}m")  # SGR, which changes how a text looks and no more
 RESET, BOLD, DIM, INVERSE = "\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[7m"
+CLEAR = "\x1b[K"  # the rest of the line
 RED, GREEN = "\x1b[31m", "\x1b[32m"
 PATIENCE = 1.5  # seconds without a sign of life
 
@@ -113,7 +114,7 @@ def busy(text: str, detail: Callable[[], str] = str) -> Iterator[None]:
             took = f"{time.monotonic() - start:.0f} s"
             shown = ", ".join(filter(None, [took, detail()]))
             if terminal:
-                sys.stderr.write(f"\r\x1b[K{painted(f'          {shown} …', DIM)}")
+                sys.stderr.write(f"\r{CLEAR}{painted(f'          {shown} …', DIM)}")
                 sys.stderr.flush()
             else:
                 say(f"  {shown} …")
@@ -127,7 +128,7 @@ def busy(text: str, detail: Callable[[], str] = str) -> Iterator[None]:
         thread.join()
         took = time.monotonic() - start
         if terminal:
-            sys.stderr.write("\r\x1b[K")
+            sys.stderr.write(f"\r{CLEAR}")
         if took > PATIENCE:
             say(f"  done in {took:.1f} s")
 

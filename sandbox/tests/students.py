@@ -7,6 +7,7 @@ import contextlib
 import functools
 import json
 import os
+import pty
 import re
 import shlex
 import shutil
@@ -253,3 +254,25 @@ class Quick(Student):
             assert time.monotonic() < deadline, what
             time.sleep(0.02)
         return found
+
+
+def in_a_terminal(student: Clone, *command: str | Path, code: int = 0, **variables: str) -> str:
+    """Run a command with a terminal at the other end, and return what that got."""
+    ours, theirs = pty.openpty()
+    env = {name: value for name, value in student.env.items() if name != "NO_COLOR"}
+    process = subprocess.Popen(
+        [str(word) for word in command],
+        cwd=student.clone,
+        env=env | {"TERM": "xterm"} | variables,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    parts = []
+    with contextlib.suppress(OSError):  # the other end is closed
+        while part := os.read(ours, 1 << 16):
+            parts.append(part)
+    os.close(ours)
+    assert process.wait(60) == code
+    return b"".join(parts).decode(errors="replace")

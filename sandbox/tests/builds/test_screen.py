@@ -1,15 +1,13 @@
 """What a terminal shows of a build: colours for a person, else the log byte for byte."""
 
 import io
-import os
-import pty
 import re
-import subprocess
 
 import pytest
 
 from sandbox.builds.screen import Screen
 from sandbox.laptop import terminal
+from students import in_a_terminal
 
 LOG = b"""[Container] 2026/01/01 00:00:00.000000 Entering phase BUILD
 [Container] 2026/01/01 00:00:00.500000 Running command pytest
@@ -49,6 +47,50 @@ def test_screen_in_colours_says_the_same_and_no_more():
     assert "\x1b[2m[Container] 2026/01/01 00:00:00.000000\x1b[0m" in said
 
 
+def test_screen_gives_a_sign_of_life_that_the_next_line_replaces(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("sandbox.builds.screen.time.monotonic", lambda: now[0])
+    out = io.StringIO()
+    screen = Screen(out, coloured=True)
+
+    def said() -> str:
+        text = terminal.COLOUR.sub("", out.getvalue())
+        out.seek(0)
+        out.truncate()
+        return text
+
+    screen.write(b"one\n")
+    screen.sign()
+    assert said() == "one\n"
+    now[0] += 1.6
+    for _ in range(9):
+        screen.sign()
+    assert said() == " … 2 s\x1b[K\r"
+    screen.write(b"t\x1b[1mw\x1b[0mo \x07half")
+    assert said() == "\x1b[K"
+    now[0] += 3
+    screen.sign()
+    assert said() == "two ?half … 3 s\x1b[K\r"
+    screen.write(b" done\n")
+    assert said() == "\x1b[Ktwo \\x07half done\n"
+    screen.write(b"x" * 5000)  # too long a line to write it once more
+    said()
+    now[0] += 9
+    screen.sign()
+    assert said() == ""
+
+
+def test_screen_without_colours_gives_no_sign_of_life(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("sandbox.builds.screen.time.monotonic", lambda: now[0])
+    out = io.StringIO()
+    screen = Screen(out, coloured=False)
+    screen.write(b"one\n")
+    now[0] += 9
+    screen.sign()
+    assert out.getvalue() == "one\n"
+
+
 @pytest.mark.parametrize(
     "variables, wanted",
     [
@@ -67,40 +109,17 @@ def test_colours_are_wanted_unless_the_student_says_no(monkeypatch, variables, w
     assert terminal.colours_wanted() is wanted
 
 
-def push_in_a_terminal(student, **variables):
-    """Push with a terminal at the other end, and return what it got."""
-    ours, theirs = pty.openpty()
-    env = {name: value for name, value in student.env.items() if name != "NO_COLOR"}
-    process = subprocess.Popen(
-        ["git", "push", "sandbox"],
-        cwd=student.clone,
-        env=env | {"TERM": "xterm"} | variables,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    parts = []
-    try:
-        while part := os.read(ours, 1 << 16):
-            parts.append(part)
-    except OSError:  # the other end is closed
-        pass
-    os.close(ours)
-    assert process.wait(60) == 0
-    return b"".join(parts).decode(errors="replace")
-
-
 def test_push_from_a_terminal_is_coloured_unless_told_not_to(quick):
-    quick.say("coloured", "echo colours=$PY_COLORS")
-    said = push_in_a_terminal(quick)
+    quick.say("coloured", "echo colours=$PY_COLORS; sleep 4")
+    said = in_a_terminal(quick, "git", "push", "sandbox")
     assert "colours=1" in said
     assert re.search(r"\x1b\[1m\x1b\[32mPhase complete: BUILD State: SUCCEEDED", said)
+    assert re.search(r"remote: \x1b\[2m … 2 s\x1b\[0m\x1b\[K\s*(\x1b\[K)?\r", said)
     number = quick.builds()[-1]["number"]
     lines = [line for line in said.splitlines() if "remote:" in line]
     assert re.search(rf"\x1b\[7m\x1b\[32m BUILD {number} SUCCEEDED: ", lines[-1])
     quick.say("plain", "echo colours=$PY_COLORS")
-    said = push_in_a_terminal(quick, NO_COLOR="1")
+    said = in_a_terminal(quick, "git", "push", "sandbox", NO_COLOR="1")
     assert "colours=1" not in said and "\x1b[32m" not in said and "\x1b[2m" not in said
 
 

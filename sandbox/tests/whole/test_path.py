@@ -14,7 +14,7 @@ from sandbox import cli
 from sandbox.dev.student import PYTHON
 from sandbox.laptop import bootstrap, paths
 from sandbox.laptop.paths import ROOT
-from students import change_greeting
+from students import change_greeting, in_a_terminal
 
 
 def test_up_answers(student):
@@ -259,6 +259,16 @@ def test_up_without_a_network_is_told_what_to_do(newcomer, tmp_path):
     said = newcomer.sandbox("up", code=2, env=env)
     assert "error: the sandbox's environment could not be made" in said.stderr
     assert said.stderr.splitlines()[-1].startswith("hint: check the network")
+
+
+def test_terminal_sees_how_far_the_installer_is(newcomer):
+    said = in_a_terminal(newcomer, PYTHON, "-m", "sandbox", "check")
+    assert "Resolved" in said and re.search(r"Installed\D+\d+ packages", said)
+    newcomer.sandbox("down")
+    newcomer.edit("sandbox/requirements.txt", "psutil==", "psutil==999.")
+    said = in_a_terminal(newcomer, PYTHON, "-m", "sandbox", "check", code=2)
+    assert "psutil==999." in said
+    assert "could not be made:\r\nit says why above\r\nhint: check the network" in said
 
 
 def test_up_that_cannot_be_set_up_leaves_nothing_running(newcomer):

@@ -32,6 +32,7 @@ def up(_: argparse.Namespace) -> int:
     from sandbox.console import key
     from sandbox.fork import repository
 
+    paths.FOLDER.chmod(0o700)  # whoever has opened it
     with lock("up"), contextlib.ExitStack() as held:
         if was := place.before():
             say(f"The sandbox was made in {was}: setting it up in {paths.ROOT}")

@@ -5,6 +5,18 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+# What takes longest comes first, so that at the end no worker has one of these all alone.
+LONGEST = (
+    "smoke",
+    "faults",
+    "verdict",
+    "path",
+    "live",
+    "readme",
+    "settings",
+    "browser",
+    "security",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,6 +38,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("long") and not config.getoption("--long"):
             item.add_marker(pytest.mark.skip(reason="runs with --long"))
+    items.sort(key=lambda item: rank(item.path.stem.removeprefix("test_")))  # a stable order
+
+
+def rank(name: str) -> int:
+    """Return the place of a file among those that take longest, which is before all others."""
+    return LONGEST.index(name) if name in LONGEST else len(LONGEST)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -183,6 +183,8 @@ def slim() -> None:
     models = packages / "awscli" / "botocore" / "data"
     for unused in (models, packages / "awscli" / "examples", *packages.glob("pip*")):
         shutil.rmtree(unused)
+    for program in VENV.glob("bin/pip*"):
+        program.unlink()
     models.symlink_to(Path("..", "..", "botocore", "data"))
 
 

@@ -128,20 +128,30 @@ class Student(Clone):
         here = f'eval "$({PYTHON} -m sandbox env)"; exec aws "$@"'
         return self.type("bash", "-c", here, "bash", *arguments, code=code)
 
+    def keys(self, user: str = "student") -> tuple[str, str]:
+        """Return an access key id and its secret."""
+        path = self.clone / ".sandbox" / "account" / "keys.json"
+        return tuple(json.loads(path.read_text())[user])
+
+    def client(self, service: str, user: str = "student", token: str | None = None):
+        """Return a client for the account; `user` may be a pair of keys."""
+        import botocore.session
+
+        key, secret = self.keys(user) if isinstance(user, str) else user
+        return botocore.session.Session().create_client(
+            service,
+            region_name="us-east-1",
+            endpoint_url=f"http://127.0.0.1:{self.account()['port']}",
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+            aws_session_token=token,
+        )
+
     def live(self) -> str:
         """Return the version that the alias points to."""
-        return self.aws(
-            "lambda",
-            "get-alias",
-            "--function-name",
-            "hello_user",
-            "--name",
-            "live",
-            "--query",
-            "FunctionVersion",
-            "--output",
-            "text",
-        ).stdout.strip()
+        return self.client("lambda").get_alias(FunctionName="hello_user", Name="live")[
+            "FunctionVersion"
+        ]
 
     def processes(self) -> list[str]:
         """Return the command lines of what runs out of this clone's .sandbox/."""
@@ -220,32 +230,8 @@ class Quick(Student):
         )
         return self.commit(f"Say {word}")
 
-    def keys(self, user: str = "student") -> tuple[str, str]:
-        """Return an access key id and its secret."""
-        path = self.clone / ".sandbox" / "account" / "keys.json"
-        return tuple(json.loads(path.read_text())[user])
-
-    def client(self, service: str, user: str = "student", token: str | None = None):
-        """Return a client for the account; `user` may be a pair of keys."""
-        import botocore.session
-
-        key, secret = self.keys(user) if isinstance(user, str) else user
-        return botocore.session.Session().create_client(
-            service,
-            region_name="us-east-1",
-            endpoint_url=f"http://127.0.0.1:{self.account()['port']}",
-            aws_access_key_id=key,
-            aws_secret_access_key=secret,
-            aws_session_token=token,
-        )
-
     def url(self) -> str:
         return f"http://127.0.0.1:{self.account()['port']}/_aws/execute-api/hellouser/default/hello_user"
-
-    def live(self) -> str:
-        return self.client("lambda").get_alias(FunctionName="hello_user", Name="live")[
-            "FunctionVersion"
-        ]
 
     def wait_for(self, what, seconds: float = 60):
         """Wait until what() is true and return it."""

@@ -88,10 +88,11 @@ def url() -> str:
 
 def project() -> Project:
     """Return the build project as the account has it."""
-    name = output("ProjectName")
-    found = client("codebuild").batch_get_projects(names=[name])["projects"][0]
+    found = state.ask().project
+    if not found:
+        raise Mistake("the account has no build project", "type `python3 -m sandbox up`")
     return Project(
-        name=name,
+        name=found["name"],
         arn=found["arn"],
         role_arn=found["serviceRole"],
         source_url=found["source"].get("location", ""),

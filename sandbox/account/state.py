@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from sandbox import Mistake
 from sandbox.account import keys
@@ -23,17 +24,18 @@ PATIENCE = 60  # seconds
 
 @dataclass(frozen=True)
 class State:
-    """The stack's outputs and template, and the version that is live; None if there is none."""
+    """The stack's outputs, template and build project, and the live version; None if none is."""
 
     outputs: dict[str, str]
     template: str
+    project: dict[str, Any]  # as BatchGetProjects says it
     version: str | None
     description: str
 
 
 def found() -> State:
     """Return the state, in the account's own process."""
-    from ministack.services import cloudformation, lambda_svc
+    from ministack.services import cloudformation, codebuild, lambda_svc
 
     stack = cloudformation._stacks.get(STACK) or {}
     outputs = {each["OutputKey"]: str(each["OutputValue"]) for each in stack.get("Outputs", [])}
@@ -42,7 +44,8 @@ def found() -> State:
     version = alias["FunctionVersion"] if alias else None
     live = function.get("versions", {}).get(version) or function
     description = live.get("config", {}).get("Description", "")
-    return State(outputs, stack.get("_template_body", ""), version, description)
+    project = codebuild._projects.get(outputs.get("ProjectName")) or {}
+    return State(outputs, stack.get("_template_body", ""), project, version, description)
 
 
 def proof() -> str:

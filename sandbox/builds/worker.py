@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import stat
+import threading
 import time
 import traceback
 import uuid
@@ -22,7 +23,7 @@ import psutil
 
 from sandbox import Mistake
 from sandbox.account import logs, releases, secrets, stack
-from sandbox.account.clients import assume_role, aws_environment, end_sessions
+from sandbox.account.clients import assume_role, aws_environment, client, end_sessions
 from sandbox.builds import hints, image, junit, packages, progress
 from sandbox.builds.credentials import served
 from sandbox.builds.queue import pending
@@ -42,19 +43,33 @@ PATIENCE = 5  # seconds that a worker waits for its first build
 OUTSIDE_TRASH = OUTSIDE / "trash"
 
 
+def load_sdk() -> None:
+    """Load what it takes to talk to the account, whatever the build is."""
+    with contextlib.suppress(Exception):  # without an account each build says so itself
+        for service in ("sts", "cloudtrail", "lambda", "logs"):
+            client(service)
+    gc.freeze()  # what is loaded stays: no collection need look at it
+    gc.enable()
+
+
+# It takes as long as it takes to find out which build there is, and to check its commit out.
+SDK = threading.Thread(target=load_sdk, daemon=True)
+
+
+def wait_for_sdk() -> None:
+    """Wait until it is loaded, if this process loads it: two threads would do it twice."""
+    if SDK.ident:
+        SDK.join()
+
+
 def work() -> None:
     """Run all queued builds, the oldest first; the lock makes it one worker at a time."""
     signal.signal(signal.SIGTERM, stop_build)
     os.umask(0o022)
     until = time.monotonic() + PATIENCE
-    with contextlib.suppress(Exception):  # without an account each build says so itself
-        stack.project()
-        releases.live()
-        releases.moves()
+    SDK.start()
     while not unfinished() and time.monotonic() < until:
         time.sleep(0.01)
-    gc.freeze()  # what is loaded stays: no collection need look at it
-    gc.enable()
     with lock("worker"):
         recover()
         for build in pending():
@@ -152,6 +167,7 @@ def machine_of(build: Build, project: Project, held: contextlib.ExitStack) -> ru
     """
 
     def assume() -> dict[str, str]:
+        wait_for_sdk()
         return assume_role(project.role_arn, session_of(build), project.arn)
 
     credentials = functools.cache(assume)
@@ -198,6 +214,7 @@ def finish(build: Build, outcome: Outcome, project: Project | None = None) -> No
     session, since = session_of(build), build.started or build.submitted
     status, reason = outcome.status, outcome.reason
     released = None
+    wait_for_sdk()
     try:
         end_sessions(session)  # what the build may have left behind releases nothing any more
         discard_work()

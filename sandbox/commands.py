@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def up(_: argparse.Namespace) -> int:
     """start the account, deploy template.yml, make the fork, build the commit at HEAD"""
     from sandbox.account import emulator, releases, stack
-    from sandbox.builds import queue, records, worker
+    from sandbox.builds import queue, records
     from sandbox.console import key
     from sandbox.fork import repository
 
@@ -41,7 +41,7 @@ def up(_: argparse.Namespace) -> int:
             repository.tell_whose_fork()
         restart = not emulator.answers()
         if restart:
-            worker.stop()  # the account that it built for is gone
+            queue.stop_workers()  # the account that it built for is gone
         idle = held.enter_context(lock("worker", wait=restart))
         emulator.bring_up()
         first = not records.numbers()
@@ -233,11 +233,11 @@ def down(_: argparse.Namespace) -> int:
     """stop everything and remove .sandbox/ and the remote"""
     say("Ending what runs: builds and the account")
     from sandbox.account import emulator
-    from sandbox.builds import worker
+    from sandbox.builds import queue
     from sandbox.fork import repository
 
     with busy(f"Stopping, and removing {paths.FOLDER.name}/"), lock("up"):
-        worker.stop()
+        queue.stop_workers()
         processes.end(processes.started("sandbox", "prepare"))
         emulator.stop(keep=False)
         repository.remove_remote()

@@ -12,7 +12,7 @@ from sandbox.fork import repository
 from sandbox.fork.webhook import Push
 from sandbox.laptop.files import lock
 from sandbox.laptop.paths import ACCOUNT, BUILDS, FOLDER, VENV
-from sandbox.laptop.processes import clean_environment, start, started
+from sandbox.laptop.processes import clean_environment, end, start, started
 
 WORKER_LOG = FOLDER / "worker.log"
 PATIENCE = 10  # seconds that StopBuild waits
@@ -79,6 +79,29 @@ def submit(
         except OSError:  # nobody could read what is half there
             shutil.rmtree(build.folder, ignore_errors=True)
             raise
+
+
+def stop_workers() -> None:
+    """Stop the workers, and with them the build that runs and all that it has started."""
+    end(started("sandbox", "work"))
+    for build in unfinished():
+        end_leftovers(build)
+
+
+def end_leftovers(build: Build) -> None:
+    """End what a build has started whose worker was killed: it could still release something.
+
+    On macOS the system's own programs, as sh, hide their environment and are not found.
+    """
+    import psutil
+
+    mine = f":{build.id}"
+    while left := [
+        process
+        for process in psutil.process_iter(["environ"])
+        if (process.info["environ"] or {}).get("CODEBUILD_BUILD_ID", "").endswith(mine)
+    ]:
+        end(left, gently=False)
 
 
 def stop(build: Build) -> None:

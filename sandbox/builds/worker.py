@@ -19,14 +19,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-import psutil
-
 from sandbox import Mistake
 from sandbox.account import logs, releases, secrets, stack
 from sandbox.account.clients import assume_role, aws_environment, client, end_sessions
 from sandbox.builds import hints, image, junit, packages, progress
 from sandbox.builds.credentials import served
-from sandbox.builds.queue import pending
+from sandbox.builds.queue import end_leftovers, pending
 from sandbox.builds.records import Build, thin, unfinished
 from sandbox.codebuild import runner
 from sandbox.codebuild.log import Log
@@ -37,7 +35,7 @@ from sandbox.fork import repository
 from sandbox.laptop.files import lock, write
 from sandbox.laptop.network import refuse_foreign_endpoints
 from sandbox.laptop.paths import BUILD_VENV, CODEBUILD, IMAGE, OUTSIDE, TRASH
-from sandbox.laptop.processes import clean_environment, end, started
+from sandbox.laptop.processes import clean_environment
 
 PATIENCE = 5  # seconds that a worker waits for its first build
 OUTSIDE_TRASH = OUTSIDE / "trash"
@@ -86,27 +84,6 @@ def prepare_next() -> None:
                 packages.put_by(IMAGE, used)
             empty_trash()
             packages.prepare(IMAGE, lock("setup"))
-
-
-def stop() -> None:
-    """Stop the workers, and with them the build that runs and all that it has started."""
-    end(started("sandbox", "work"))
-    for build in unfinished():
-        end_leftovers(build)
-
-
-def end_leftovers(build: Build) -> None:
-    """End what a build has started whose worker was killed: it could still release something.
-
-    On macOS the system's own programs, as sh, hide their environment and are not found.
-    """
-    mine = f":{build.id}"
-    while left := [
-        process
-        for process in psutil.process_iter(["environ"])
-        if (process.info["environ"] or {}).get("CODEBUILD_BUILD_ID", "").endswith(mine)
-    ]:
-        end(left, gently=False)
 
 
 def stop_build(*_: Any) -> NoReturn:

@@ -7,13 +7,14 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import uuid
 from pathlib import Path
 
 from sandbox import Mistake
 from sandbox.laptop.files import write
 from sandbox.laptop.paths import FOLDER, ROOT, cache, outside
-from sandbox.laptop.terminal import say
+from sandbox.laptop.terminal import busy, say
 
 NOTE = FOLDER / "place"
 ASIDE = f"{FOLDER.name}-down-"
@@ -82,8 +83,13 @@ def set_aside() -> None:
 def remove_downloads() -> None:
     """Delete what uv and pip have downloaded for the sandboxes of all clones."""
     folder = cache()
-    shutil.rmtree(folder, ignore_errors=True)
-    say(f"Removed {folder}, with what was downloaded for the sandboxes of all clones")
+    with busy(f"Removing {folder}: what was downloaded for the sandboxes of all clones"):
+        delete(folder)
+
+
+def delete(folder: Path) -> None:
+    """Delete a folder; `rm` takes half the time of shutil.rmtree."""
+    subprocess.run(["rm", "-rf", "--", folder], stdin=subprocess.DEVNULL, capture_output=True)
 
 
 def remove() -> bool:
@@ -93,8 +99,8 @@ def remove() -> bool:
     """
     found = list(ROOT.glob(f"{ASIDE}*"))
     for folder in found:
-        say(f"Removing {FOLDER.name}/: some ten thousand files, which takes a while")
-        shutil.rmtree(folder, ignore_errors=True)
+        with busy(f"Removing {FOLDER.name}/: some ten thousand files"):
+            delete(folder)
         if folder.exists():
             raise Mistake(
                 f"{folder} could not be removed", f"type `rm -rf {shlex.quote(str(folder))}`"

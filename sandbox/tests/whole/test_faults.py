@@ -839,16 +839,15 @@ def test_down_during_a_build_ends_the_push_with_a_clear_line(second, tmp_path):
 
 def test_up_starts_while_down_still_deletes(second, tmp_path):
     script = (
-        "import os, shutil, time\n"
+        "import os, time\n"
         "from sandbox.cli import main\n"
         "from sandbox.laptop import place\n"
-        "remove = place.shutil.rmtree\n"
-        "def slow(folder, **options):\n"
-        "    if '.sandbox-down-' in str(folder):\n"
-        f"        open({str(tmp_path / 'deletes')!r}, 'w').close()\n"
-        f"        while not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.02)\n"
-        "    remove(folder, **options)\n"
-        "place.shutil.rmtree = slow\n"
+        "delete = place.delete\n"
+        "def slow(folder):\n"
+        f"    open({str(tmp_path / 'deletes')!r}, 'w').close()\n"
+        f"    while not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.02)\n"
+        "    delete(folder)\n"
+        "place.delete = slow\n"
         "raise SystemExit(main(['down']))\n"
     )
     down = subprocess.Popen(

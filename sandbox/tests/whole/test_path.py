@@ -205,7 +205,7 @@ def test_down_leaves_nothing(newcomer):
     assert (downloads / "uv").exists()
     said = newcomer.sandbox("down", "--all").stderr.splitlines()
     assert said[0] == "[sandbox] There is no sandbox here"
-    assert said[1].startswith("[sandbox] Removed ") and "hello-user" in said[1]
+    assert said[1].startswith("[sandbox] Removing ") and "hello-user" in said[1]
     # pip asks rustc for its version, which rustup answers with a folder of its own.
     left = {path.name for path in newcomer.home.iterdir()} - {".rustup"}
     assert left == {".gitconfig", downloads.relative_to(newcomer.home.resolve()).parts[0]}

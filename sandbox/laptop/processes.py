@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -135,8 +136,25 @@ def end(processes: list[psutil.Process], gently: bool = True) -> None:
             if gently:
                 process.terminate()
     if gently:
-        psutil.wait_procs(processes, timeout=10)
+        wait(processes)
     for process in family:
         with contextlib.suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(family, timeout=10)
+    wait(family)
+
+
+def wait(processes: list[psutil.Process], seconds: float = 10) -> None:
+    """Wait until processes have ended, so many seconds at most.
+
+    psutil's own wait goes on until a parent has noticed, which in some containers none ever does.
+    """
+    import psutil
+
+    def lives(process: psutil.Process) -> bool:
+        with contextlib.suppress(psutil.Error):
+            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return False
+
+    deadline = time.monotonic() + seconds
+    while any(map(lives, processes)) and time.monotonic() < deadline:
+        time.sleep(0.01)

@@ -35,6 +35,8 @@ NO_STATUS = (
     "the handler must return a dictionary with `statusCode`, and 200 for a request without a query"
 )
 
+EMPTY = f"a file that the command for the zip names is not there: name the right one, {PUSH}"
+
 
 def find(log: str, reason: str) -> Finding:
     """Return what the output of the failed command tells; `reason` is the one of the build."""
@@ -140,8 +142,15 @@ def of_function(kind: str, message: str) -> str:
     }.get(kind, "")
 
 
+def empty_zip(output: str, _: str) -> Finding | None:
+    """Find that a zip without a file was uploaded."""
+    found = re.search(r"^.*Uploaded file must be a non-empty zip.*$", output, re.MULTILINE)
+    return Finding(found[0].strip(), EMPTY) if found else None
+
+
 EXPLANATIONS: tuple[Callable[[str, str], Finding | None], ...] = (
     function_answer,
+    empty_zip,
     syntax_error,
     failed_import,
     failed_test,

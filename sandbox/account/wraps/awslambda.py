@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextvars
+import io
 import random
 import re
 import time
+import zipfile
 from typing import Any
 from urllib.parse import unquote
 
@@ -93,6 +95,19 @@ async def update_in_progress_refuses_another(
                 409,
             )
     return await original(method, path, headers, body, query)
+
+
+@wrap(lambda_svc, "_reject_unreadable_zip")
+def empty_zip_is_refused(original: Any, content: bytes | None) -> Any:
+    """Refuse a zip that holds no file, as one that names a file that is not there.
+
+    With these words: https://github.com/aws-samples/amazon-textract-a2i-pdf/issues/5
+    """
+    refusal = original(content)
+    if content and refusal is None and not zipfile.ZipFile(io.BytesIO(content)).namelist():
+        text = "Uploaded file must be a non-empty zip"
+        return error_response_json("InvalidParameterValueException", text, 400)
+    return refusal
 
 
 @wrap(lambda_svc, "_publish_version")

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import io
 import json
 import subprocess
 import sys
+import zipfile
 
 import botocore.exceptions
 import botocore.parsers
@@ -217,6 +219,17 @@ def versions_without_an_alias_keep_no_process(account):
     psutil.wait_procs([psutil.Process(pid) for pid in pids[:-1] if psutil.pid_exists(pid)], 10)
     assert not [pid for pid in pids[:-1] if psutil.pid_exists(pid)]
     assert psutil.pid_exists(pids[-1])
+
+
+def empty_zip_is_refused(account):
+    stream = io.BytesIO()
+    zipfile.ZipFile(stream, "w").close()
+    functions = account.client("lambda")
+    assert refused(functions.update_function_code, **NAME, ZipFile=stream.getvalue()) == (
+        400,
+        "InvalidParameterValueException",
+        "Uploaded file must be a non-empty zip",
+    )
 
 
 def inline_code_is_index_py(account):

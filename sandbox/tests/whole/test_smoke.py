@@ -48,8 +48,9 @@ FAULTS = {
     ),
     "renamed file": (
         {"hello_user.py": None, "hello.py": HANDLER},
-        "An error occurred (",  # zipfile passes over a missing file, and the zip is empty
-        "mend it",
+        "An error occurred (InvalidParameterValueException) when calling the UpdateFunctionCode "
+        "operation: Uploaded file must be a non-empty zip",  # zipfile passes over a missing file
+        "a file that the command for the zip names is not there",
     ),
     "renamed file that is packed": (
         {

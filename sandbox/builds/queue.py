@@ -105,14 +105,16 @@ def end_leftovers(build: Build) -> None:
 
 
 def stop(build: Build) -> None:
-    """Ask for the end of a build, and return when it has ended, or after ten seconds.
+    """Ask for the end of a build, and return when one that runs has ended, or after ten seconds.
 
     One that waits ends when its turn comes: builds end in the order of their numbers.
     """
     build.stop_mark.touch()
     workers = sorted(started("sandbox", "work"), key=lambda process: process.create_time())
     known = load(build.number)
-    if known and known.status == "IN_PROGRESS" and workers:
+    if not known or known.status != "IN_PROGRESS":
+        return
+    if workers:
         workers[0].terminate()  # the oldest has the lock; the others wait for it
     deadline = time.monotonic() + PATIENCE
     while known and not known.has_ended and time.monotonic() < deadline:

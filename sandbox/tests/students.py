@@ -110,6 +110,10 @@ class Student(Clone):
         print(said.stdout + said.stderr)
         assert self.lives(), said
 
+    def url(self) -> str:
+        """Return what `python3 -m sandbox url` prints, and start no program for it."""
+        return f"http://127.0.0.1:{self.account()['port']}/_aws/execute-api/hellouser/default/hello_user"
+
     def get(self, query: str = "") -> tuple[int, str]:
         """Ask the endpoint and return status and body."""
         try:
@@ -229,9 +233,6 @@ class Quick(Student):
             ),
         )
         return self.commit(f"Say {word}")
-
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.account()['port']}/_aws/execute-api/hellouser/default/hello_user"
 
     def wait_for(self, what, seconds: float = 60):
         """Wait until what() is true and return it."""

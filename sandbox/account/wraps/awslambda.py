@@ -215,11 +215,25 @@ def version_without_an_alias_keeps_no_process(
 ) -> Any:
     """End the processes of versions that no alias names any more; MiniStack keeps one for each."""
     answer = original(name, alias, data)
-    func = lambda_svc._functions.get(name)
-    if answer[0] < 300 and func:
+    if answer[0] < 300:
+        retire_what_no_alias_names(name)
+    return answer
+
+
+@wrap(lambda_svc, "_publish_version")
+def version_that_was_only_tried_keeps_no_process(
+    original: Any, name: str, data: dict[str, Any]
+) -> Any:
+    """End the processes of versions that were invoked and never got an alias, as of red builds."""
+    retire_what_no_alias_names(name)
+    return original(name, data)
+
+
+def retire_what_no_alias_names(name: str) -> None:
+    """End the processes of a function's versions but for those that an alias names."""
+    if func := lambda_svc._functions.get(name):
         kept = {version for known in func["aliases"].values() for version in shares_of(known)}
         retire(func["config"], kept)
-    return answer
 
 
 def shares_of(alias: dict[str, Any]) -> dict[str, float]:

@@ -221,6 +221,16 @@ def versions_without_an_alias_keep_no_process(account):
     assert psutil.pid_exists(pids[-1])
 
 
+def version_that_was_only_tried_keeps_no_process(account):
+    text = "import os\ndef hello_user_handler(event, context):\n    return os.getpid()\n"
+    pids = []
+    for _ in range(2):
+        version = account.publish(zipped(text), live=False)
+        pids.append(account.invoke(version)[0])
+    psutil.wait_procs([psutil.Process(pids[0])] if psutil.pid_exists(pids[0]) else [], 5)
+    assert [psutil.pid_exists(pid) for pid in pids] == [False, True]
+
+
 def empty_zip_is_refused(account):
     stream = io.BytesIO()
     zipfile.ZipFile(stream, "w").close()

@@ -179,6 +179,7 @@ def test_annotated_tag_is_built_as_its_commit(quick):
     try:
         quick.edit("template.yml", "^refs/heads/main$", "^refs/(heads/main|tags/v.*)$")
         quick.up()
+        quick.say("tagged")
         quick.git("tag", "-a", "-m", "One", "v1.0")
         assert "SUCCEEDED" in quick.push("v1.0")[-1]
         record = quick.builds()[-1]

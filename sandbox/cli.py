@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 import os
 import shlex
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sandbox import Mistake, commands
 from sandbox.dev import commands as dev
 from sandbox.laptop import bootstrap, network, paths, place
 from sandbox.laptop.terminal import say
+
+if TYPE_CHECKING:
+    import argparse
 
 COMMANDS = {
     "up": commands.up,
@@ -39,6 +42,8 @@ FIRST = ("up", "check", "test", "benchmark")
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
+    import argparse  # a hundredth of a second that a push need not wait for
+
     made = argparse.ArgumentParser(
         prog="python3 -m sandbox",
         description="The tutorial's laptop: an account, a fork and its builds, "
@@ -49,8 +54,6 @@ def parser() -> argparse.ArgumentParser:
         name: subparsers.add_parser(name, help=function.__doc__, description=function.__doc__)
         for name, function in COMMANDS.items()
     }
-    for name in HIDDEN:
-        subparsers.add_parser(name)
     words["build"].add_argument(
         "commit", nargs="?", help="a commit, branch or tag of the fork; default: main"
     )
@@ -76,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
 
 def parsed(words: list[str]) -> argparse.Namespace:
     """Return the arguments of a command line; raises Mistake for a command that there is not."""
-    if not words[0].startswith("-") and words[0] not in {*COMMANDS, *HIDDEN}:
+    if not words[0].startswith("-") and words[0] not in COMMANDS:
         import difflib
 
         near = difflib.get_close_matches(words[0], list(COMMANDS), 1)
@@ -140,7 +143,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run one command and return its exit code."""
     done = 0
     if make_ready(arguments.command):
-        done = {**COMMANDS, **HIDDEN}[arguments.command](arguments)
+        done = COMMANDS[arguments.command](arguments)
     if arguments.command == "down" and arguments.all:
         place.remove_downloads()
     return done
@@ -153,6 +156,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser().print_help(sys.stderr)
         return 2
     try:
+        if words[0] in HIDDEN:
+            make_ready(words[0])
+            return HIDDEN[words[0]]()
         return run(parsed(words))
     except Mistake as mistake:
         print(f"error: {mistake}\nhint: {mistake.hint}", file=sys.stderr)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
@@ -20,6 +19,8 @@ from sandbox.laptop.processes import git
 from sandbox.laptop.terminal import busy, in_colour, pushed_in_colour, say
 
 if TYPE_CHECKING:
+    import argparse
+
     from sandbox.builds.records import Build
 
 # What talks to the account takes a quarter of a second to load, hence the imports in functions.
@@ -110,7 +111,7 @@ def show(build: Build, out: TextIO, coloured: bool | None = None) -> Build:
     return ended
 
 
-def receive(_: argparse.Namespace) -> int:
+def receive() -> int:
     """build what a push has brought; only the fork's hook calls this"""
     # The push has landed, so its build is asked for, also if the student ends `git push` now. A
     # handler that does nothing is not handed on to the build; to ignore the signal would be.
@@ -246,7 +247,7 @@ def down(_: argparse.Namespace) -> int:
     return 0
 
 
-def work(_: argparse.Namespace) -> int:
+def work() -> int:
     """run what is queued; only a build that was submitted calls this"""
     from sandbox.builds import worker
 
@@ -254,7 +255,7 @@ def work(_: argparse.Namespace) -> int:
     return 0
 
 
-def serve(_: argparse.Namespace) -> int:
+def serve() -> int:
     """be the account's process; only `up` calls this"""
     from sandbox.console import process
 
@@ -262,7 +263,7 @@ def serve(_: argparse.Namespace) -> int:
     return 0
 
 
-def prepare(_: argparse.Namespace) -> int:
+def prepare() -> int:
     """get the first build's packages ready; only `up` calls this"""
     from sandbox.builds import packages
 

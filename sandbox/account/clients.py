@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import subprocess
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -109,6 +108,8 @@ def end_sessions(name: str) -> None:
 
     Raises OSError if the account does not answer.
     """
+    import urllib.request
+
     import botocore.auth
     import botocore.awsrequest
     import botocore.credentials

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import urllib.error
 from dataclasses import dataclass
 
 from sandbox.account.clients import client
@@ -40,6 +39,8 @@ class Answer:
 
 def ask() -> Answer:
     """Send one request to the endpoint."""
+    import urllib.error
+
     since = int(time.time() * 1000)
     try:
         with direct().open(url(), timeout=30) as answer:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
+from typing import TYPE_CHECKING
 
 from sandbox import Mistake
 from sandbox.laptop import bootstrap, paths
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def test(arguments: argparse.Namespace) -> int:

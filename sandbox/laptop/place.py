@@ -8,7 +8,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import uuid
 from pathlib import Path
 
 from sandbox import Mistake
@@ -72,6 +71,8 @@ def refuse_another() -> None:
 
 def set_aside() -> None:
     """Give the sandbox's folder another name, so that `up` can start before all is deleted."""
+    import uuid
+
     for root in filter(None, (ROOT, left())):
         shutil.rmtree(outside(root), ignore_errors=True)
     try:

@@ -71,7 +71,8 @@ aws() {
       grep -q "Could not connect" || return 9
     case "$2" in
       create-connection) echo arn:aws:codeconnections:us-east-1:000000000000:connection/laptop;;
-      get-connection) echo AVAILABLE;; esac
+      get-connection) echo AVAILABLE;;
+      list-service-quotas) echo L-00000000;; esac
   else
     command aws "$@" || return
     case "$2" in start-build)
@@ -126,12 +127,14 @@ def aws_account(tmp_path):
 
 
 def on_github(someone, folder):
-    """Let https://github.com/ be a folder, in this student's git."""
-    bare = folder / "github" / "your-github-name" / "the-name-of-your-fork.git"
-    someone.git("init", "-q", "--bare", bare)
+    """Let the clone's `origin` be a fork on GitHub, which is a folder here."""
+    fork = "your-github-name/the-name-of-your-fork.git"
+    bare = folder / "github" / fork
+    someone.git("clone", "-q", "--bare", someone.clone, bare)
     someone.git(
         "config", "--global", f"url.file://{folder}/github/.insteadOf", "https://github.com/"
     )
+    someone.git("remote", "add", "origin", f"https://github.com/{fork}")
     return bare
 
 
@@ -209,7 +212,7 @@ def test_reference_shows_commands_that_aws_takes(aws_account, tmp_path):
         names = "OWNER=you REPOSITORY=fork CONNECTION_ARN="
         assert terminal.type(f"{names}\n{deploy.text}")[1] == 0
         blocks = [block for block in REFERENCE.blocks if block.kind == "bash aws"]
-        assert len(blocks) == 3
+        assert len(blocks) == 4
         for block in blocks:
             said, status = terminal.type(block.text)
             assert status == 0, f"{block.text}\n{said}"

@@ -62,24 +62,25 @@ def matches(expected, said):
 
 
 # On AWS a build would do this; the emulator knows builds, but runs none. It has no connections to
-# GitHub either: there the real command line checks the arguments, up to the moment in which
-# it would connect.
+# GitHub, no quotas and no report groups either: there the real command line checks the arguments,
+# up to the moment in which it would connect.
 ON_AWS = r"""
 aws() {
-  if [ "$1" = codeconnections ] || [ "$1" = service-quotas ]; then
+  case "$1 $2" in codeconnections*|service-quotas*|*-report-group*)
     AWS_MAX_ATTEMPTS=1 command aws --endpoint-url http://127.0.0.1:9 "$@" 2>&1 |
       grep -q "Could not connect" || return 9
     case "$2" in
       create-connection) echo arn:aws:codeconnections:us-east-1:000000000000:connection/laptop;;
       get-connection) echo AVAILABLE;;
-      list-service-quotas) echo L-00000000;; esac
-  else
+      list-service-quotas) echo L-00000000;;
+      list-report-groups) echo arn:aws:codebuild:us-east-1:000000000000:report-group/tests;; esac
+  ;; *)
     command aws "$@" || return
     case "$2" in start-build)
       (cd "$CLONE" && PATH="$PATH:$BUILD_PATH" && \
       CODEBUILD_BUILD_SUCCEEDING=1 CODEBUILD_RESOLVED_SOURCE_VERSION=first \
       FUNCTION_NAME=hello_user ALIAS_NAME=live sh -ec "$BUILD") > "$CLONE/../build.log" 2>&1;; esac
-  fi
+  esac
 }
 """
 
@@ -212,7 +213,7 @@ def test_reference_shows_commands_that_aws_takes(aws_account, tmp_path):
         names = "OWNER=you REPOSITORY=fork CONNECTION_ARN="
         assert terminal.type(f"{names}\n{deploy.text}")[1] == 0
         blocks = [block for block in REFERENCE.blocks if block.kind == "bash aws"]
-        assert len(blocks) == 4
+        assert len(blocks) == 5
         for block in blocks:
             said, status = terminal.type(block.text)
             assert status == 0, f"{block.text}\n{said}"

@@ -1,25 +1,18 @@
 """The console in a real browser: what a student sees and does."""
 
 import json
-import os
-import shutil
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from browsers import FOUND, NAMES, browser
 
 from sandbox.laptop.paths import ROOT
 from students import change_greeting
 
-BROWSERS = (
-    *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-)
-FOUND = next(filter(None, map(shutil.which, BROWSERS)), None)
 pytestmark = pytest.mark.skipif(
-    not FOUND, reason=f"there is no browser here: looked for {', '.join(BROWSERS[:4])}"
+    not FOUND, reason=f"there is no browser here: looked for {', '.join(NAMES[:4])}"
 )
 PATIENCE = 60_000  # milliseconds; nothing waits so long, it only ends what hangs
 HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>"
@@ -27,13 +20,8 @@ HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='window.hacked =
 
 @pytest.fixture(scope="module")
 def chromium():
-    from playwright.sync_api import sync_playwright
-
-    options = ["--no-sandbox"] if os.geteuid() == 0 else []  # which root may not have
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=FOUND, args=options)
-        yield browser
-        browser.close()
+    with browser() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +85,7 @@ def start_push(student, *arguments):
     return subprocess.Popen(command, cwd=student.clone, env=student.env, stderr=subprocess.DEVNULL)
 
 
-def test_student_sees_red_then_green_without_loading_the_page_again(student, visit, request):
+def test_student_sees_red_then_green_without_loading_the_page_again(student, visit):
     red, green = len(student.builds()) + 1, len(student.builds()) + 2
     before = student.live()
     seen = visit()
@@ -125,8 +113,6 @@ def test_student_sees_red_then_green_without_loading_the_page_again(student, vis
     assert page.title().startswith("✕")
     assert push.wait(60) == 0
 
-    if request.config.getoption("--draw"):
-        draw(page)
     page.get_by_role("link", name="Reports").click()
     case = page.locator("tr", has_text="test_hello_user").first
     assert "Failed" in case.inner_text() and "Good day, CI CD Developer!" in case.inner_text()
@@ -152,19 +138,10 @@ def test_student_sees_red_then_green_without_loading_the_page_again(student, vis
     assert page.evaluate("window.stayed")  # all of it on one page, never loaded again
 
 
-def draw(page):
-    """Draw the pictures of README.md from the page of a red build, in both themes."""
-    page.set_viewport_size({"width": 1100, "height": 760})
-    for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)
-        page.evaluate("document.getElementById('failed').scrollIntoView({block: 'center'})")
-        page.wait_for_timeout(300)
-        page.screenshot(path=ROOT / "images" / f"console-{theme}.png")
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_picture_of_the_console_is_small(theme):
-    picture = ROOT / "images" / f"console-{theme}.png"
+@pytest.mark.parametrize("colour", ["red", "green"])
+def test_picture_of_the_console_is_small(colour, theme):
+    picture = ROOT / "images" / f"console-{colour}-{theme}.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert picture.stat().st_size < 150_000
 

@@ -1,7 +1,11 @@
-"""A picture of a terminal, drawn from what a push said, without what differs each time."""
+"""The pictures of README.md: a terminal, drawn from what a push said, and the console."""
 
 import re
 from html import escape
+
+from browsers import browser
+
+from sandbox.laptop.paths import ROOT
 
 WIDTH = 96  # characters
 SHOWN = (
@@ -18,7 +22,7 @@ TEXT, DIM, GREEN, RED = "#e6edf3", "#7d8590", "#3fb950", "#ff7b72"
 
 
 def lines_of(text):
-    """Return the lines that tell how a push went."""
+    """Return the lines that tell how a push went, without what differs each time."""
     kept = []
     for line in text.splitlines():
         line = re.sub(r"\[Container\] \S+ \S+ ", "[Container] ", line).replace("remote: ", "", 1)
@@ -70,3 +74,17 @@ def draw(command, text):
             "",
         ]
     )
+
+
+def photograph(address, colour, page_of, height, shown=""):
+    """Take the picture of one of the console's pages, light and dark."""
+    with browser() as running:
+        page = running.new_page(viewport={"width": 1100, "height": height})
+        page.goto(address)  # whose key the browser then has
+        page.goto(address.split("?")[0] + page_of)
+        for theme in ("light", "dark"):
+            page.emulate_media(color_scheme=theme)
+            if shown:
+                page.locator(shown).evaluate("it => it.scrollIntoView({block: 'center'})")
+            page.wait_for_timeout(500)
+            page.screenshot(path=ROOT / "images" / f"console-{colour}-{theme}.png")

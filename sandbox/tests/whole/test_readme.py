@@ -139,6 +139,16 @@ def on_github(someone, folder):
     return bare
 
 
+def draw_console(someone, said):
+    """Draw the console as it is after the red push, and after the green one."""
+    if "BUILD 4 FAILED" in said or "BUILD 5 SUCCEEDED" in said:
+        address = someone.sandbox("console", env=someone.env | {"BROWSER": "true"}).stdout.strip()
+        if "BUILD 4 FAILED" in said:
+            picture.photograph(address, "red", "builds/4", 760, "#failed")
+        else:
+            picture.photograph(address, "green", "", 500)
+
+
 def test_readme_from_top_to_bottom(newcomer, aws_account, tmp_path, request):
     spec = yaml.safe_load((ROOT / "buildspec.yml").read_text())["phases"]
     bare = on_github(newcomer, tmp_path)
@@ -168,6 +178,8 @@ def test_readme_from_top_to_bottom(newcomer, aws_account, tmp_path, request):
                 assert status == 0, f"{where}\n{said}"
                 assert "Traceback" not in said
                 pushes[block.line] = said
+                if request.config.getoption("--draw"):
+                    draw_console(newcomer, said)
             elif block.kind == "bash aws":
                 elsewhere = elsewhere or Terminal(newcomer.clone, aws, ON_AWS)
                 said, status = elsewhere.type(block.text)

@@ -44,6 +44,11 @@ Resources:
   Stage:
     Type: AWS::ApiGatewayV2::Stage
     Properties: {ApiId: !Ref Api, StageName: default, AutoDeploy: true}
+  Permission:
+    Type: AWS::Lambda::Permission
+    Properties: {FunctionName: !Ref Function, Action: "lambda:InvokeFunction",
+                 Principal: apigateway.amazonaws.com,
+                 SourceArn: !Sub "arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*"}
 Outputs:
   Api: {Value: !Ref Api}
 """

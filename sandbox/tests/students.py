@@ -44,6 +44,16 @@ def bare_path() -> str:
     return str(folder)
 
 
+@functools.cache
+def keeping() -> str:
+    """Return a folder for PATH whose `rm` deletes nothing."""
+    folder = Path(tempfile.mkdtemp(prefix="keeping-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "rm").write_text("#!/bin/sh\n")
+    (folder / "rm").chmod(0o755)
+    return str(folder)
+
+
 # At the end of a clone's sandbox/__init__.py, which each process of ours runs. There is no coverage
 # in the environments of a clone, and neither variables nor .pth files reach all of its processes.
 MEASURE = """
@@ -167,7 +177,14 @@ class Student(Clone):
         return [line for line in lines if str(self.clone / ".sandbox") in line]
 
     def leave(self) -> None:
-        self.sandbox("down", code=None)
+        """Take the sandbox down, whose files are deleted when all tests of this process have ended.
+
+        Where many files were deleted, each new one takes longer for some minutes: see
+        dev/benchmark.py.
+        """
+        path = f"{keeping()}{os.pathsep}{self.env['PATH']}"
+        self.sandbox("down", code=None, env=self.env | {"PATH": path})
+        atexit.register(shutil.rmtree, self.clone, ignore_errors=True)
         assert self.processes() == []
 
 

@@ -265,11 +265,20 @@ def test_up_without_a_network_is_told_what_to_do(newcomer, tmp_path):
 def test_terminal_sees_how_far_the_installer_is(newcomer):
     said = in_a_terminal(newcomer, PYTHON, "-m", "sandbox", "check")
     assert re.search(r"\d+ packages", COLOUR.sub("", said.split("Installed")[1]))
-    newcomer.sandbox("down")
     newcomer.edit("sandbox/requirements.txt", "psutil==", "psutil==999.")
     said = in_a_terminal(newcomer, PYTHON, "-m", "sandbox", "check", code=2)
     assert "psutil==999." in said
     assert "could not be made:\r\nit says why above\r\nhint: check the network" in said
+
+
+def test_environment_is_made_anew_for_other_pins_only(newcomer):
+    pins = (newcomer.clone / "sandbox" / "requirements.txt").read_text()
+    making = "Making the sandbox's Python environment"
+    assert making in newcomer.sandbox("check").stderr
+    assert making not in newcomer.sandbox("check").stderr
+    newcomer.write("sandbox/requirements.txt", f"{pins}# another\n")
+    assert making in newcomer.sandbox("check").stderr
+    assert making not in newcomer.sandbox("check").stderr
 
 
 def test_up_that_cannot_be_set_up_leaves_nothing_running(newcomer):

@@ -213,6 +213,9 @@ def put_by(folder: Path, used: Path) -> None:
         rewritten = [
             name for name in known["venv"] if name.startswith("bin/pip")
         ]  # by place_pip, for each build
+        # Where the packages are still apart, one in `used` is a build's own.
+        both = known["venv"].keys() | known["packages"].keys()
+        names = {used: known["venv"].keys(), apart: both}
         for tree, expected in ((used, known["venv"]), (apart, known["packages"])):
             found = stamps(tree)
             if any(
@@ -221,7 +224,7 @@ def put_by(folder: Path, used: Path) -> None:
                 if name not in rewritten
             ):
                 return
-            for name in found.keys() - known["venv"].keys() - known["packages"].keys():
+            for name in found.keys() - names[tree]:
                 os.unlink(tree / name)
         for path, _, _ in os.walk(used, topdown=False):
             with contextlib.suppress(OSError):

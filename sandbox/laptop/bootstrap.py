@@ -183,8 +183,8 @@ def slim() -> None:
     models = packages / "awscli" / "botocore" / "data"
     for unused in (models, packages / "awscli" / "examples", *packages.glob("pip*")):
         shutil.rmtree(unused)
-    for program in VENV.glob("bin/pip*"):
-        program.unlink()
+    for file in (*VENV.glob("bin/pip*"), *packages.glob("botocore/data/*/*/examples-*.json*")):
+        file.unlink()
     models.symlink_to(Path("..", "..", "botocore", "data"))
 
 

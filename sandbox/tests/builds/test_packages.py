@@ -193,6 +193,39 @@ def test_untouched_environment_is_put_by_in_its_parts(used):
     assert not (spare / "venv/lib/python3/site-packages/added").exists()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each build gets a new environment")
+def test_what_a_build_wrote_in_the_place_of_a_package_is_not_put_by(used):
+    """The build has not asked for the packages, and has put its own where they would have been."""
+    full, site = used.parent / "packages" / "full", "lib/python3/site-packages"
+    for name in ("bin/tool", "bin/pip-tool", f"{site}/pkg", f"{site}/single.py"):
+        (full / name).parent.mkdir(parents=True, exist_ok=True)
+        os.rename(used / name, full / name)
+    (used / site / "pkg").mkdir()
+    for name in ("bin/tool", f"{site}/pkg/code.py", f"{site}/single.py"):
+        (used / name).write_text("planted")
+    (full.parent / "key").write_text(packages.key_of("pkg==1", {}))
+    packages.put_by(used.parent, used)
+    spare = used.parent / "spare"
+    assert sorted(packages.stamps(spare / "venv")) == [
+        "bin/pip",
+        "lib/python3/site-packages/pip/core.py",
+        "pyvenv.cfg",
+    ]
+    assert (spare / "full" / "bin" / "tool").read_text() == "bin/tool"
+
+
+def test_package_that_a_build_has_planted_is_gone_in_the_next(quick):
+    purelib = "python -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))'"
+    plant = f'D="$({purelib})/iniconfig" && mkdir "$D" && echo \'print(7*6)\' > "$D/__init__.py"'
+    quick.say("plants", plant, "python -c 'import iniconfig'")
+    assert "SUCCEEDED" in quick.push()[-1]
+    assert "\n42\n" in log_of(quick)
+    quick.wait_for(lambda: (quick.clone / ".sandbox/image/spare/key").exists())
+    quick.say("finds nothing", "python -c 'import iniconfig' || true")
+    assert "SUCCEEDED" in quick.push()[-1]
+    assert "No module named 'iniconfig'" in log_of(quick) and "\n42\n" not in log_of(quick)
+
+
 NO_NETWORK = dict.fromkeys(
     ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9"
 )

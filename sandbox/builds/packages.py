@@ -213,10 +213,9 @@ def put_by(folder: Path, used: Path) -> None:
         rewritten = [
             name for name in known["venv"] if name.startswith("bin/pip")
         ]  # by place_pip, for each build
-        # Where the packages are still apart, one in `used` is a build's own.
-        both = known["venv"].keys() | known["packages"].keys()
-        names = {used: known["venv"].keys(), apart: both}
-        for tree, expected in ((used, known["venv"]), (apart, known["packages"])):
+        trees: dict[Path, dict[str, str]] = {used: {**known["venv"]}}
+        trees.setdefault(apart, {}).update(known["packages"])
+        for tree, expected in trees.items():
             found = stamps(tree)
             if any(
                 found.get(name) != stamp
@@ -224,7 +223,8 @@ def put_by(folder: Path, used: Path) -> None:
                 if name not in rewritten
             ):
                 return
-            for name in found.keys() - names[tree]:
+            # Where the packages are still apart, one in `used` is a build's own.
+            for name in found.keys() - expected.keys() - known["venv"].keys():
                 os.unlink(tree / name)
         for path, _, _ in os.walk(used, topdown=False):
             with contextlib.suppress(OSError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from pathlib import Path
 
 
@@ -22,15 +23,16 @@ def stamps(tree: Path) -> dict[str, str]:
     themselves are moved about, and so their ctime changes: they have a hash.
     """
     found = {}
+    start = len(str(tree)) + 1
     for folder, folders, files in os.walk(tree):
-        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        for name in [*files, *links]:
+        for name in (*files, *folders):
             path = os.path.join(folder, name)
-            short = os.path.relpath(path, tree)
-            state = os.lstat(path)
-            if os.path.islink(path):
+            state, short = os.lstat(path), path[start:]
+            if stat.S_ISLNK(state.st_mode):
                 found[short] = os.readlink(path)
-            elif top(short) == short:
+            elif stat.S_ISDIR(state.st_mode):
+                continue
+            elif short.count(os.sep) < 4 and top(short) == short:
                 found[short] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
             else:
                 found[short] = f"{state.st_ino} {state.st_ctime_ns} {state.st_size}"

@@ -25,8 +25,8 @@ def test(arguments: argparse.Namespace) -> int:
                 "type `git ls-files '*test_*.py'` to see which there are",
             )
     bootstrap.add_test_packages()
-    # Pushes mostly wait, for the disk and for each other: five at a time, each file with its own
-    # sandbox, in the order of sandbox/conftest.py.
+    # Pushes wait for the disk and for each other: five at a time keep two cores busy, each file
+    # with its own sandbox, in the order of sandbox/conftest.py.
     at_once = ["test_hello_world.py", "sandbox", "-n", "5", "--dist", "loadfile"]
     at_once += ["--no-loadscope-reorder"]
     command = [str(paths.PYTHON), "-m", "pytest", "-p", "no:cacheprovider"]

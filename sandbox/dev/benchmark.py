@@ -76,6 +76,7 @@ def measure(runs: int, growth: tuple[int, ...]) -> dict[str, Any]:
             clone = clones[-1]
             url = clone.url()
             found |= pushes.pushes(clone, url, runs)
+            clone.settle()
             found[".sandbox/"] = installs.size_of(clone.clone / ".sandbox")
             found |= answers.answers(clone, url, runs)
             found |= pushes.by_sam(clone, runs)

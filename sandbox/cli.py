@@ -101,7 +101,8 @@ def make_ready(command: str) -> bool:
     """
     if command not in HIDDEN:
         network.refuse_foreign_endpoints(os.environ)
-    ready = bootstrap.is_ready()
+    # A push and what it starts go on in the environment that is there: the account runs in it.
+    ready = bootstrap.is_made() if command in HIDDEN else bootstrap.is_ready()
     if command in FIRST and not (ready and command == "check"):
         place.refuse_path()
         bootstrap.check_clone()

@@ -69,11 +69,14 @@ def fingerprint(requirements: Path) -> str:
     return hashlib.sha256(b"\0".join(known)).hexdigest()
 
 
+def is_made() -> bool:
+    """Tell whether this very process runs in the sandbox's environment, of whatever pins."""
+    return is_inside() and READY.exists()
+
+
 def is_ready() -> bool:
     """Tell whether this very process runs in the sandbox's environment, of today's pins."""
-    with contextlib.suppress(FileNotFoundError):
-        return is_inside() and READY.read_text() == fingerprint(REQUIREMENTS)
-    return False
+    return is_made() and READY.read_text() == fingerprint(REQUIREMENTS)
 
 
 def is_inside() -> bool:

@@ -281,6 +281,21 @@ def test_environment_is_made_anew_for_other_pins_only(newcomer):
     assert making not in newcomer.sandbox("check").stderr
 
 
+def test_push_keeps_the_environment_that_up_has_made(quick):
+    """The account runs in it; other pins are the next command's to install."""
+    pins = (quick.clone / "sandbox" / "requirements.txt").read_text()
+    ready = quick.clone / ".sandbox" / "venv" / "ready"
+    before = ready.stat().st_mtime_ns
+    try:
+        quick.say("with other pins")
+        quick.write("sandbox/requirements.txt", f"{pins}# another\n")
+        said = quick.push()
+        assert not [line for line in said if "Python environment" in line]
+        assert "SUCCEEDED" in said[-1] and ready.stat().st_mtime_ns == before
+    finally:
+        quick.write("sandbox/requirements.txt", pins)
+
+
 def test_up_that_cannot_be_set_up_leaves_nothing_running(newcomer):
     """The first build's environment is being made when it fails."""
     newcomer.edit("sandbox/requirements.txt", "psutil==", "psutil==999.")

@@ -25,10 +25,14 @@ SERVICE = re.compile(r"AWSCodeBuild-|root$")  # who moves the alias without bein
 
 @dataclass(frozen=True)
 class Release:
-    """One published version of the function; `commit` is what its description names."""
+    """A published version of the function; `commit` is what its description names.
+
+    `weights` are the shares of the requests, 0 to 1, that the alias gives to other versions.
+    """
 
     version: str
     commit: str
+    weights: tuple[tuple[str, float], ...] = ()
 
 
 def live() -> Release:
@@ -36,7 +40,7 @@ def live() -> Release:
     found = state.ask()
     if found.version is None:
         raise Mistake(f"the function has no alias {state.ALIAS}", "type `python3 -m sandbox up`")
-    return Release(found.version, found.description)
+    return Release(found.version, found.description, tuple(sorted(found.weights.items())))
 
 
 def settings_to_come() -> list[str]:

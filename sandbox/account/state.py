@@ -31,6 +31,7 @@ class State:
     project: dict[str, Any]  # as BatchGetProjects says it
     version: str | None
     description: str
+    weights: dict[str, float]  # the shares of other versions, 0 to 1
 
 
 def found() -> State:
@@ -45,7 +46,10 @@ def found() -> State:
     live = function.get("versions", {}).get(version) or function
     description = live.get("config", {}).get("Description", "")
     project = codebuild._projects.get(outputs.get("ProjectName")) or {}
-    return State(outputs, stack.get("_template_body", ""), project, version, description)
+    routing = (alias or {}).get("RoutingConfig") or {}
+    weights = routing.get("AdditionalVersionWeights") or {}
+    template = stack.get("_template_body", "")
+    return State(outputs, template, project, version, description, weights)
 
 
 def proof() -> str:

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-from sandbox.account import stack
-from sandbox.account.clients import client
-from sandbox.account.state import ALIAS
+from sandbox.account import releases, stack
 
 BODY = 64 << 10  # bytes of an answer that a page shows
 PATIENCE = 35  # seconds; API Gateway gives up after 30
@@ -64,14 +62,8 @@ class Remembered(Generic[T]):
 
 def ask_live() -> Live:
     """Ask the account what is live."""
-    functions, name = client("lambda"), stack.output("FunctionName")
-    alias = functions.get_alias(FunctionName=name, Name=ALIAS)
-    version = alias["FunctionVersion"]
-    found = functions.get_function_configuration(FunctionName=name, Qualifier=version)
-    weights = alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
-    return Live(
-        stack.url(), name, version, found.get("Description", ""), tuple(sorted(weights.items()))
-    )
+    now = releases.live()
+    return Live(stack.url(), stack.output("FunctionName"), now.version, now.commit, now.weights)
 
 
 live: Remembered[Live] = Remembered(ask_live)

@@ -12,9 +12,8 @@ from typing import Any
 from sandbox.dev.pushes import answer, timed
 from sandbox.dev.student import PYTHON, Student
 from sandbox.laptop.bootstrap import pin_of
+from sandbox.laptop.paths import FOLDER
 from sandbox.laptop.terminal import say
-
-FOLDER = ".sandbox"
 
 
 def own_caches(folder: Path) -> dict[str, str]:
@@ -78,7 +77,7 @@ def fresh(folder: Path, runs: int, found: dict[str, Any]) -> list[Student]:
         for name, action in turns:
             taken.setdefault(name, []).append(timed(action))
             for each in (clone, again):
-                if (each.clone / FOLDER).exists():
+                if (each.clone / FOLDER.name).exists():
                     each.settle()  # the next one shall have the machine for itself
         clones += [clone, again]
     found |= taken
@@ -91,7 +90,7 @@ def down(clones: list[Student]) -> dict[str, list[float]]:
     for number, clone in enumerate(clones):
         say(f"`down` beside `rm -rf`: {number + 1} of {len(clones)}")
         copy = clone.home.parent / "copy"
-        subprocess.run(["cp", "-a", clone.clone / FOLDER, copy], check=True)
+        subprocess.run(["cp", "-a", clone.clone / FOLDER.name, copy], check=True)
         remove = functools.partial(subprocess.run, ["rm", "-rf", copy], check=True)
         turns = [("rm -rf", remove), ("down", functools.partial(clone.sandbox, "down"))]
         for name, action in turns[:: 1 if number % 2 else -1]:

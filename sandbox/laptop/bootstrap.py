@@ -196,7 +196,8 @@ def step(*command: str | Path, shown: bool = False) -> str:
 
     With `shown`, what it says goes to the terminal as it comes.
     """
-    caches = {"UV_CACHE_DIR": str(cache() / "uv"), "PIP_CACHE_DIR": str(cache() / "pip")}
+    folder = cache()
+    caches = {"UV_CACHE_DIR": str(folder / "uv"), "PIP_CACHE_DIR": str(folder / "pip")}
     own = {
         name: value
         for name, value in os.environ.items()

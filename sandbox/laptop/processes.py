@@ -68,7 +68,7 @@ def run(
         stderr=None if shown else subprocess.PIPE,
     )
     if check and done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        lines = (done.stderr or "").strip().splitlines() or [f"exit status {done.returncode}"]
         raise Mistake(
             f"`{shlex.join(map(str, command[:3]))} …` failed: {'; '.join(lines[-2:])}",
             "mend what it says, then type `python3 -m sandbox up`",
@@ -143,18 +143,20 @@ def end(processes: list[psutil.Process], gently: bool = True) -> None:
     wait(family)
 
 
+def lives(process: psutil.Process) -> bool:
+    """Tell whether a process lives: one that has ended stays until its parent has noticed."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
 def wait(processes: list[psutil.Process], seconds: float = 10) -> None:
     """Wait until processes have ended, so many seconds at most.
 
     psutil's own wait goes on until a parent has noticed, which in some containers none ever does.
     """
-    import psutil
-
-    def lives(process: psutil.Process) -> bool:
-        with contextlib.suppress(psutil.Error):
-            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        return False
-
     deadline = time.monotonic() + seconds
     while any(map(lives, processes)) and time.monotonic() < deadline:
         time.sleep(0.01)

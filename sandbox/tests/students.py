@@ -19,6 +19,7 @@ from pathlib import Path
 
 from sandbox.dev.student import PYTHON, caches
 from sandbox.dev.student import Student as Clone
+from sandbox.laptop import processes
 from sandbox.laptop.network import direct
 from sandbox.laptop.paths import ROOT
 
@@ -103,10 +104,8 @@ class Student(Clone):
 
     def lives(self) -> bool:
         """Tell whether this student's account runs."""
-        import psutil
-
-        with contextlib.suppress(OSError, ValueError, psutil.Error):
-            return psutil.Process(self.account()["pid"]).status() != psutil.STATUS_ZOMBIE
+        with contextlib.suppress(OSError, ValueError):
+            return lives(self.account()["pid"])
         return False
 
     def revive(self) -> None:
@@ -189,11 +188,11 @@ class Student(Clone):
 
 
 def lives(pid: int) -> bool:
-    """Tell whether a process lives: one that has ended stays until its parent has noticed."""
+    """Tell whether there is a process of that number, and lives."""
     import psutil
 
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    with contextlib.suppress(psutil.Error):
+        return processes.lives(psutil.Process(pid))
     return False
 
 

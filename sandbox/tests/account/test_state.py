@@ -27,8 +27,12 @@ def test_state_is_what_the_api_says(asked):
     shown = {"arn", "name", "serviceRole", "source", "environment", "timeoutInMinutes"}
     assert shown <= {key for key in project if found.project[key] == project[key]}
     assert found.version == version
+    assert found.weights == {}
     functions = asked.client("lambda")
-    functions.update_alias(**NAME, Name="live", FunctionVersion="1")
+    share = {"AdditionalVersionWeights": {"1": 0.25}}
+    functions.update_alias(**NAME, Name="live", FunctionVersion=version, RoutingConfig=share)
+    assert (state.ask().version, state.ask().weights) == (version, {"1": 0.25})
+    functions.update_alias(**NAME, Name="live", FunctionVersion="1", RoutingConfig={})
     first = functions.get_function_configuration(**NAME, Qualifier="1")
     assert (state.ask().version, state.ask().description) == ("1", first["Description"])
 

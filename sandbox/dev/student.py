@@ -109,10 +109,13 @@ class Student:
             for path in sorted(paths, key=lambda path: int(path.parent.name))
         ]
 
+    def newest(self) -> int:
+        """Return the number of the newest build; a number may be left out, so it is no count."""
+        return int(self.builds()[-1]["number"])
+
     def log(self) -> str:
         """Return the newest build's log."""
-        number = str(self.builds()[-1]["number"])
-        path = self.clone / FOLDER.name / "builds" / number / "log"
+        path = self.clone / FOLDER.name / "builds" / str(self.newest()) / "log"
         return path.read_text(errors="replace")
 
     def aws_environment(self) -> dict[str, str]:

@@ -34,14 +34,10 @@ def test_quoted_path_is_one_word(path):
 INSTALL = "pip install -r requirements.txt"
 
 
-def log_of(someone):
-    return (someone.clone / ".sandbox" / "builds" / str(len(someone.builds())) / "log").read_text()
-
-
 def test_package_that_is_not_required_is_missing(quick):
     quick.say("missing", INSTALL, "python -c 'import iniconfig'", "python -c 'import pytest'")
     assert "FAILED in PRE_BUILD" in quick.push()[-1]
-    assert "ModuleNotFoundError: No module named 'pytest'" in log_of(quick)
+    assert "ModuleNotFoundError: No module named 'pytest'" in quick.log()
     quick.say("required again")
     quick.push()
 
@@ -56,7 +52,7 @@ def test_changed_pin_is_installed(quick):
     quick.write("requirements.txt", "iniconfig==2.3.0\n")
     quick.commit("Pin another")
     assert "SUCCEEDED" in quick.push()[-1]
-    assert "\n2.3.0\n" in log_of(quick)
+    assert "\n2.3.0\n" in quick.log()
 
 
 @pytest.mark.long
@@ -65,7 +61,7 @@ def test_bad_requirement_fails_with_the_words_of_pip(quick):
     quick.write("requirements.txt", "iniconfig==999\n")
     quick.commit("Pin what is not there")
     assert "FAILED in PRE_BUILD" in quick.push()[-1]
-    assert "ERROR: No matching distribution found for iniconfig==999" in log_of(quick)
+    assert "ERROR: No matching distribution found for iniconfig==999" in quick.log()
     quick.say("good pin")
     assert "SUCCEEDED" in quick.push()[-1]
 
@@ -81,10 +77,10 @@ def test_build_that_edits_a_package_spoils_nothing(quick):
     )
     quick.say("spoils", INSTALL, spoil, show)
     assert "SUCCEEDED" in quick.push()[-1]
-    assert "\n1 " in log_of(quick)
+    assert "\n1 " in quick.log()
     quick.say("is clean", INSTALL, show, 'find "$VIRTUAL_ENV/" -type f -links +1')
     assert "SUCCEEDED" in quick.push()[-1]
-    text = log_of(quick)
+    text = quick.log()
     assert "\nclean " in text
     assert "/venv/" not in text.split("-links +1")[-1].split("[Container]")[0]  # no hard link
 
@@ -95,12 +91,12 @@ def test_untouched_environment_is_used_again_without_what_a_build_has_added(quic
     add = f"echo 'import nosuchmodule' > \"$({purelib})/added.pth\""
     quick.say("adds", INSTALL, where, add)
     assert "SUCCEEDED" in quick.push()[-1]
-    first = log_of(quick)
+    first = quick.log()
     quick.wait_for(lambda: (quick.clone / ".sandbox/image/spare/key").exists())
     quick.say("again", INSTALL, where)
     assert "SUCCEEDED" in quick.push()[-1]
-    assert re.findall(r"\ninode \d+\n", first) == re.findall(r"\ninode \d+\n", log_of(quick)) != []
-    assert "nosuchmodule" not in log_of(quick).replace(add, "")
+    assert re.findall(r"\ninode \d+\n", first) == re.findall(r"\ninode \d+\n", quick.log()) != []
+    assert "nosuchmodule" not in quick.log().replace(add, "")
 
 
 @pytest.fixture
@@ -219,11 +215,11 @@ def test_package_that_a_build_has_planted_is_gone_in_the_next(quick):
     plant = f'D="$({purelib})/iniconfig" && mkdir "$D" && echo \'print(7*6)\' > "$D/__init__.py"'
     quick.say("plants", plant, "python -c 'import iniconfig'")
     assert "SUCCEEDED" in quick.push()[-1]
-    assert "\n42\n" in log_of(quick)
+    assert "\n42\n" in quick.log()
     quick.wait_for(lambda: (quick.clone / ".sandbox/image/spare/key").exists())
     quick.say("finds nothing", "python -c 'import iniconfig' || true")
     assert "SUCCEEDED" in quick.push()[-1]
-    assert "No module named 'iniconfig'" in log_of(quick) and "\n42\n" not in log_of(quick)
+    assert "No module named 'iniconfig'" in quick.log() and "\n42\n" not in quick.log()
 
 
 NO_NETWORK = dict.fromkeys(
@@ -237,7 +233,7 @@ def test_push_needs_no_network(quick):
     quick.write("requirements.txt", "iniconfig==2.3.1\n")
     quick.commit("Pin what up has installed")
     quick.git("push", "sandbox", env=quick.env | NO_NETWORK)
-    assert quick.builds()[-1]["status"] == "SUCCEEDED", log_of(quick)
+    assert quick.builds()[-1]["status"] == "SUCCEEDED", quick.log()
     assert quick.message() == "offline"
 
 

@@ -115,7 +115,7 @@ def test_push_from_a_terminal_is_coloured_unless_told_not_to(quick):
     assert "colours=1" in said
     assert re.search(r"\x1b\[1m\x1b\[32mPhase complete: BUILD State: SUCCEEDED", said)
     assert re.search(r"remote: \x1b\[2m … 2 s\x1b\[0m\x1b\[K\s*(\x1b\[K)?\r", said)
-    number = quick.builds()[-1]["number"]
+    number = quick.newest()
     lines = [line for line in said.splitlines() if "remote:" in line]
     assert re.search(rf"\x1b\[7m\x1b\[32m BUILD {number} SUCCEEDED: ", lines[-1])
     quick.say("plain", "echo colours=$PY_COLORS")
@@ -126,7 +126,7 @@ def test_push_from_a_terminal_is_coloured_unless_told_not_to(quick):
 def test_red_push_ends_in_five_lines_with_the_verdict_last(quick):
     quick.say("red in five lines", "false")
     lines = quick.push()
-    number = quick.builds()[-1]["number"]
+    number = quick.newest()
     last = [line for line in lines if line.startswith("[sandbox] ")][-4:]
     assert [line.split(":")[0] for line in last] == [
         "[sandbox] error",

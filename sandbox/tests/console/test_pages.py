@@ -70,7 +70,7 @@ def test_console_gives_the_key_to_this_browser_only(quick):
 
 
 def test_pages_are_there_and_load_only_our_own_files(visitor, quick):
-    number = quick.builds()[-1]["number"]
+    number = quick.newest()
     for path in pages_of(visitor, number):
         status, headers, text = visitor.ask(path)
         assert status == 200, (path, text)
@@ -116,7 +116,7 @@ def test_project_shows_what_is_live_and_the_last_builds(visitor, quick):
 
 
 def test_start_build_builds_main(visitor, quick):
-    before = len(quick.builds())
+    before = quick.newest()
     status, headers, _ = visitor.post("/console/builds", token=visitor.token())
     assert status == 303
     assert headers["Location"] == f"/console/builds/{before + 1}"
@@ -168,7 +168,7 @@ def test_state_changes_when_a_build_does(visitor, quick):
 def test_events_tell_a_build_from_its_beginning_to_its_end(visitor, quick):
     quick.say("events", "echo '<i>first</i>'; printf '\\033[31mred\\033[0m\\n'", "false")
     quick.push()
-    number = quick.builds()[-1]["number"]
+    number = quick.newest()
     status, headers, text = visitor.ask(f"/console/builds/{number}/events")
     assert (status, headers.get_content_type()) == (200, "text/event-stream")
     events = [
@@ -192,7 +192,7 @@ def test_events_tell_a_build_from_its_beginning_to_its_end(visitor, quick):
 def test_log_is_found_in_and_sent_raw(visitor, quick):
     quick.say("to be found", "echo 'a <needle> in it'")
     quick.push()
-    number = quick.builds()[-1]["number"]
+    number = quick.newest()
     text = visitor.get(f"/console/builds/{number}?find=NEEDLE%3E+in")
     assert "a &lt;needle&gt; in it" in text and "lines with" in text
     status, headers, raw = visitor.ask(f"/console/builds/{number}/log")
@@ -217,7 +217,7 @@ def test_variables_hide_secrets(visitor, quick):
     )
     quick.commit("Set variables")
     quick.push()
-    number = quick.builds()[-1]["number"]
+    number = quick.newest()
     shown = visitor.get(f"/console/builds/{number}/variables")
     assert "PLAIN" in shown and "shown" in shown
     assert "DB_PASSWORD" in shown and "hunter2" not in shown

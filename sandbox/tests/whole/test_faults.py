@@ -652,7 +652,7 @@ def test_killed_build_is_no_longer_in_progress(quick):
     push.wait(60)
     quick.wait_for(lambda: not worker(quick))
     said = quick.sandbox("status", code=1).stdout.splitlines()
-    number = quick.builds()[-1]["number"]
+    number = quick.newest()
     assert any(line.startswith(f"build {number:<4}IN_PROGRESS (killed)  ") for line in said)
     assert said[-1] == (
         "nothing runs these builds any more: `python3 -m sandbox up` ends them, and goes on"
@@ -679,7 +679,7 @@ def test_running_build_is_not_called_killed(quick, tmp_path):
 def test_record_that_cannot_be_read_is_named_and_passed_over(quick):
     quick.say("beside an unreadable record")
     quick.push()
-    count = quick.builds()[-1]["number"]
+    count = quick.newest()
     path = quick.clone / ".sandbox" / "builds" / str(count + 1) / "build.json"
     path.parent.mkdir()
     path.write_text('{"number": "of a later version"}')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox import Mistake
@@ -24,13 +25,19 @@ def test(arguments: argparse.Namespace) -> int:
                 f"there is no file {file!r}, expected one like test_hello_world.py",
                 "type `git ls-files '*test_*.py'` to see which there are",
             )
-    bootstrap.add_test_packages()
-    # Pushes wait for the disk and for each other: five at a time keep two cores busy, each file
-    # with its own sandbox, in the order of sandbox/conftest.py.
-    at_once = ["test_hello_world.py", "sandbox", "-n", "5", "--dist", "loadfile"]
-    at_once += ["--no-loadscope-reorder"]
-    command = [str(paths.PYTHON), "-m", "pytest", "-p", "no:cacheprovider"]
-    os.execv(paths.PYTHON, [*command, *([] if named else at_once), *arguments.pytest])
+    words = ["-m", "pytest", "-p", "no:cacheprovider", *arguments.pytest]
+    ours = paths.ROOT / "sandbox"
+    if named and not any(Path(name).resolve().is_relative_to(ours) for name in named):
+        python = bootstrap.students_python()
+    else:
+        bootstrap.add_test_packages()
+        python = paths.PYTHON
+    if not named:
+        # Pushes wait for the disk and for each other: five at a time keep two cores busy, each
+        # file with its own sandbox, in the order of sandbox/conftest.py.
+        words += ["test_hello_world.py", "sandbox", "-n", "5", "--dist", "loadfile"]
+        words += ["--no-loadscope-reorder"]
+    os.execv(python, [str(python), *words])
 
 
 def benchmark(arguments: argparse.Namespace) -> int:

@@ -23,6 +23,8 @@ from sandbox.laptop.paths import (
     PYTHON,
     REQUIREMENTS,
     ROOT,
+    STUDENTS_REQUIREMENTS,
+    STUDENTS_VENV,
     TEST_REQUIREMENTS,
     VENV,
     cache,
@@ -154,23 +156,41 @@ def add_test_packages() -> None:
         write(mark, current)
 
 
-def install(requirements: Path, what: str) -> None:
-    """Install a file of pins into the sandbox's environment; a terminal sees uv's own progress."""
-    command: list[str | Path] = [
-        VENV / "bin" / "uv",
-        "pip",
-        "install",
-        "-p",
-        PYTHON,
-        "-r",
-        requirements,
-    ]
+def students_python() -> Path:
+    """Return a Python that has what requirements.txt names, and no more, as a build's has."""
+    if not STUDENTS_REQUIREMENTS.is_file():
+        raise Mistake(
+            f"there is no {STUDENTS_REQUIREMENTS.name}, which says what your tests need",
+            f"type `git checkout HEAD -- {STUDENTS_REQUIREMENTS.name}`",
+        )
+    mark = STUDENTS_VENV / "ready"
+    with lock("setup"):
+        current = fingerprint(STUDENTS_REQUIREMENTS)
+        if not mark.exists() or mark.read_text() != current:
+            shutil.rmtree(STUDENTS_VENV, ignore_errors=True)
+            step(VENV / "bin" / "uv", "venv", "-q", "-p", PYTHON, STUDENTS_VENV)
+            try:
+                install(STUDENTS_REQUIREMENTS, "what your tests need", STUDENTS_VENV)
+            except Mistake as mistake:
+                why = str(mistake).partition("\n")[2]
+                raise Mistake(
+                    f"{STUDENTS_REQUIREMENTS.name} could not be installed:\n{why}",
+                    "mend the line that it names, or check the network, and try again",
+                ) from None
+            write(mark, current)
+    return STUDENTS_VENV / "bin" / "python"
+
+
+def install(requirements: Path, what: str, venv: Path = VENV) -> None:
+    """Install a file of requirements into an environment; a terminal sees uv's own progress."""
+    uv, python = VENV / "bin" / "uv", venv / "bin" / "python"
+    command: list[str | Path] = [uv, "pip", "install", "-p", python, "-r", requirements]
     title = f"Installing {requirements.relative_to(ROOT)}: {what}"
     if in_colour(sys.stderr):
         say(title)
         step(*command, shown=True)
     else:
-        with busy(title, lambda: grown(VENV)):
+        with busy(title, lambda: grown(venv)):
             step(*command, "-q")
 
 

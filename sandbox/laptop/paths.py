@@ -10,10 +10,12 @@ MAIN = ROOT / "sandbox" / "__main__.py"
 TEMPLATE = ROOT / "template.yml"
 REQUIREMENTS = ROOT / "sandbox" / "requirements.txt"
 TEST_REQUIREMENTS = ROOT / "sandbox" / "requirements-test.txt"
+STUDENTS_REQUIREMENTS = ROOT / "requirements.txt"
 
 FOLDER = ROOT / ".sandbox"
 VENV = FOLDER / "venv"
 PYTHON = VENV / "bin" / "python"
+STUDENTS_VENV = FOLDER / "students-venv"  # in which the student's own tests run
 ACCOUNT = FOLDER / "account"
 FORK = FOLDER / "fork.git"
 BUILDS = FOLDER / "builds"

@@ -376,6 +376,24 @@ def test_downloads_are_in_one_folder_for_all_clones(tmp_path, monkeypatch):
     assert asked()["UV_CACHE_DIR"] == "/elsewhere"
 
 
+def test_students_tests_have_what_requirements_names_and_no_more(newcomer):
+    """As in a build; what the sandbox's own tests need is not even downloaded."""
+    newcomer.write("test_mine.py", "def test_mine():\n    import idna\n")
+    assert "No module named 'idna'" in newcomer.sandbox("test", "test_mine.py", code=1).stdout
+    wanted = (newcomer.clone / "requirements.txt").read_text()
+    newcomer.write("requirements.txt", f"{wanted}idna==3.20\n")
+    assert "1 passed" in newcomer.sandbox("test", "test_mine.py::test_mine").stdout
+    newcomer.write("requirements.txt", wanted)
+    assert "No module named 'idna'" in newcomer.sandbox("test", "test_mine.py", code=1).stdout
+    newcomer.write("requirements.txt", f"{wanted}no such\n")
+    said = newcomer.sandbox("test", "test_mine.py", code=2).stderr
+    assert "error: requirements.txt could not be installed:\n" in said
+    (newcomer.clone / "requirements.txt").unlink()
+    said = newcomer.sandbox("test", "test_mine.py", code=2).stderr
+    assert "hint: type `git checkout HEAD -- requirements.txt`" in said
+    assert not list((newcomer.clone / ".sandbox" / "venv").glob("lib/python*/site-packages/xdist"))
+
+
 def test_aws_has_no_models_of_its_own_and_works(student):
     """They are botocore's, which are compressed; `up` has deployed with them."""
     packages = next((student.clone / ".sandbox" / "venv").glob("lib/python*/site-packages"))

@@ -35,6 +35,7 @@ def up(_: argparse.Namespace) -> int:
 
     paths.FOLDER.chmod(0o700)  # whoever has opened it
     with lock("up"), contextlib.ExitStack() as held:
+        repository.keep_remote_of_student()
         if was := place.before():
             say(f"The sandbox was made in {was}: setting it up in {paths.ROOT}")
         else:

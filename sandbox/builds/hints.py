@@ -148,10 +148,28 @@ def empty_zip(output: str, _: str) -> Finding | None:
     return Finding(found[0].strip(), EMPTY) if found else None
 
 
+def refused_call(output: str, _: str) -> Finding | None:
+    """Find what AWS has refused, where that is a permission or a moment too early."""
+    found = re.findall(r"^An error occurred \((\w+)\) when calling the .*$", output, re.MULTILINE)
+    said = output[output.rfind("An error occurred (") :].partition("\n")[0]
+    if found[-1:] == ["ResourceConflictException"]:
+        waiter = "bring back the line with `aws lambda wait function-updated-v2`"
+        return Finding(said, f"{waiter}, {PUSH}")
+    action = re.search(r"not authorized to perform: ([\w-]+:\w+)", said)
+    if found and action:
+        return Finding(
+            said,
+            f"allow {action[1]} in `BuildRole` of template.yml, "
+            'then `git commit -am "…"` and `python3 -m sandbox up`',
+        )
+    return None
+
+
 EXPLANATIONS: tuple[Callable[[str, str], Finding | None], ...] = (
     function_answer,
     empty_zip,
     syntax_error,
     failed_import,
     failed_test,
+    refused_call,
 )

@@ -52,10 +52,7 @@ def git(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]
 
 
 def make() -> None:
-    """Make the fork, its hook and the remote, or mend what is missing of them.
-
-    Raises Mistake if the clone has another remote of that name.
-    """
+    """Make the fork, its hook and the remote, or mend what is missing of them."""
     if git("rev-parse", "--is-bare-repository", check=False).stdout.strip() != "true":
         env = clean_environment(FOLDER)
         run("git", "init", "-q", "--bare", "--template=", FORK, env=env)
@@ -63,12 +60,6 @@ def make() -> None:
     for key, value in SETTINGS.items():
         git("config", key, value)
     place_hooks()
-    before = remote_url()
-    if before and not is_ours(before):
-        raise Mistake(
-            f"this clone has a remote named {REMOTE} already, for {before}",
-            f"type `git remote rename {REMOTE} other`, then `python3 -m sandbox up`",
-        )
     clone_git("config", f"remote.{REMOTE}.url", FORK)
     clone_git("config", f"remote.{REMOTE}.fetch", f"+refs/heads/*:refs/remotes/{REMOTE}/*")
     # The branch at hand, whatever push.default says.
@@ -91,6 +82,16 @@ def remote_url() -> str:
 def is_ours(url: str) -> bool:
     """Tell whether a remote leads to a fork that a sandbox has made."""
     return url.endswith(f"/{FOLDER.name}/{FORK.name}")
+
+
+def keep_remote_of_student() -> None:
+    """Raise Mistake if the clone has a remote of the student's own by the name of the fork's."""
+    url = remote_url()
+    if url and not is_ours(url):
+        raise Mistake(
+            f"this clone has a remote named {REMOTE} already, for {url}",
+            f"type `git remote rename {REMOTE} other`, then `python3 -m sandbox up`",
+        )
 
 
 def fork_of_another() -> str | None:

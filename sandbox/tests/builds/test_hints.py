@@ -153,6 +153,23 @@ def test_output_of_pytest_is_understood(tmp_path, handler, tests, status, said, 
             "the function said Runtime.HandlerNotFound",
             "`Handler:` in template.yml",
         ),
+        (
+            "\nAn error occurred (AccessDenied) when calling the ListUsers operation: User: arn:aws"
+            ":sts::0:assumed-role/B/c is not authorized to perform: iam:ListUsers because no\n",
+            "An error occurred (AccessDenied) when calling the ListUsers operation: User: arn:",
+            "allow iam:ListUsers in `BuildRole` of template.yml",
+        ),
+        (
+            "\nAn error occurred (ResourceConflictException) when calling the PublishVersion "
+            "operation: The operation cannot be performed at this time.\n",
+            "An error occurred (ResourceConflictException) when",
+            "`aws lambda wait function-updated-v2`",
+        ),
+        (
+            "\nAn error occurred (ResourceNotFoundException) when calling the Invoke operation: \n",
+            "An error occurred (ResourceNotFoundException) when calling the Invoke operation:",
+            "",
+        ),
         ("\x1b[31mred\x1b[0m\u202e", "?[31mred?[0m?", ""),
         ("x" * 10_000, "x" * MOST, ""),
     ],

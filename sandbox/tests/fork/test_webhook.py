@@ -166,6 +166,7 @@ def test_remote_of_the_same_name_is_left_alone(quick):
     try:
         said = quick.sandbox("up", code=2).stderr
         assert "error: this clone has a remote named sandbox already" in said
+        assert "Deploying" not in said
         assert quick.git("remote", "get-url", "sandbox").stdout == "https://example.com/mine.git\n"
     finally:
         quick.git("remote", "remove", "sandbox")

@@ -128,6 +128,14 @@ def released_by(session: str, since: float) -> str | None:
     return next((move.version for move in moves(since) if move.by == session), None)
 
 
+def let_update_end() -> None:
+    """Wait until no update of the function is in progress.
+
+    A build may leave one behind. On AWS, the next one's machine takes longer to come.
+    """
+    client("lambda").get_waiter("function_updated_v2").wait(FunctionName=output("FunctionName"))
+
+
 def newest_kept() -> int:
     """Return the highest number of a version that is kept."""
     return max((int(path.stem) for path in RELEASES.glob("*.json")), default=int(FIRST))

@@ -153,6 +153,8 @@ def refused_call(output: str, _: str) -> Finding | None:
     found = re.findall(r"^An error occurred \((\w+)\) when calling the .*$", output, re.MULTILINE)
     said = output[output.rfind("An error occurred (") :].partition("\n")[0]
     if found[-1:] == ["ResourceConflictException"]:
+        if "calling the PublishVersion" not in said:
+            return Finding(said, "wait some seconds, then type `python3 -m sandbox build`")
         waiter = "bring back the line with `aws lambda wait function-updated-v2`"
         return Finding(said, f"{waiter}, {PUSH}")
     action = re.search(r"not authorized to perform: ([\w-]+:\w+)", said)

@@ -200,6 +200,7 @@ def finish(build: Build, outcome: Outcome, project: Project | None = None) -> No
             released = releases.released_by(session, since)
         elif live:
             releases.take_back(session, since, live)
+        releases.let_update_end()
         releases.keep()
         live = releases.live_version() or live
         project = project or stack.project()

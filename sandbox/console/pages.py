@@ -9,6 +9,7 @@ import time
 from itertools import islice
 from typing import Any
 
+from sandbox.account.releases import FIRST
 from sandbox.account.state import ALIAS
 from sandbox.builds import progress, records
 from sandbox.builds.records import Build
@@ -212,6 +213,7 @@ def function(version: str) -> dict[str, Any]:
     """Return the values of the page of the function; `version` is the one whose code is shown."""
     values = common() | {"title": "Function hello_user", "alias": ALIAS}
     values |= {"versions": [], "lines": [], "chosen": None, "before": None, "code": {}, "diff": []}
+    values |= {"back": None, "never_live": set()}
     now = values["live"]
     if not now:
         return values
@@ -219,9 +221,13 @@ def function(version: str) -> dict[str, Any]:
     numbers = [each.number for each in values["versions"]]
     chosen = version if version in numbers else now.version
     values["chosen"] = chosen
+    # A red build may have published one: that is no way back.
+    good = {FIRST, now.version, *dict(now.weights), *records.green_versions()}
+    values["never_live"] = {*numbers} - good
     if chosen in numbers:
         older = numbers[numbers.index(chosen) + 1 :]
         values["before"] = older[0] if older else None
+        values["back"] = next((number for number in older if number in good), None)
         values["code"] = function_page.code(chosen)
         if older:
             before = function_page.code(older[0])

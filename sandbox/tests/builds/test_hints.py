@@ -166,6 +166,12 @@ def test_output_of_pytest_is_understood(tmp_path, handler, tests, status, said, 
             "`aws lambda wait function-updated-v2`",
         ),
         (
+            "\nAn error occurred (ResourceConflictException) when calling the UpdateFunctionCode "
+            "operation: The operation cannot be performed at this time.\n",
+            "An error occurred (ResourceConflictException) when",
+            "`python3 -m sandbox build`",
+        ),
+        (
             "\nAn error occurred (ResourceNotFoundException) when calling the Invoke operation: \n",
             "An error occurred (ResourceNotFoundException) when calling the Invoke operation:",
             "",

@@ -178,6 +178,14 @@ def test_build_without_deploy_commands_says_that_nothing_was_released(quick):
     assert quick.builds()[-1]["released"] is None
 
 
+def test_update_that_a_build_leaves_behind_is_over_when_the_next_begins(quick):
+    upload = "aws lambda update-function-code --function-name hello_user --zip-file"
+    zipped = "python -m zipfile -c early.zip hello_user.py"
+    quick.say("no waiter", zipped, f"{upload} fileb://early.zip --query LastUpdateStatus", "exit 1")
+    assert "InProgress" in "\n".join(quick.push())
+    quick.client("lambda").publish_version(FunctionName="hello_user")
+
+
 def test_same_code_is_a_new_version_as_on_aws(quick):
     one = released(quick, "same")
     quick.write("NOTES.txt", f"Nothing that the function contains: {time.time()}\n")

@@ -241,6 +241,27 @@ def test_function_shows_versions_and_their_code(visitor, quick):
     assert f"Code of version {int(live) - 1}" in older
 
 
+def test_function_names_no_version_of_a_red_build_as_a_way_back(visitor, quick):
+    quick.say("good")
+    quick.push()
+    good = int(quick.live())
+    publish = "aws lambda publish-version --function-name hello_user --description red"
+    quick.say("red", publish, "exit 1")
+    quick.push()
+    quick.say("good again")
+    quick.push()
+    assert int(quick.live()) == good + 2
+    text = visitor.get("/console/function")
+    assert f"--function-version {good}<" in text
+    rows = text.split("<tr")
+    for version, never in ((good, False), (good + 1, True), (good + 2, False)):
+        [row] = [row for row in rows if f"?version={version}#" in row]
+        assert ("never live" in row) == never, row
+    assert "may be broken" not in text
+    chosen = visitor.get(f"/console/function?version={good + 1}")
+    assert f"No green build has released version {good + 1}: it may be broken." in chosen
+
+
 def test_hostile_names_and_output_are_shown_and_never_run(visitor, quick):
     quick.say(HOSTILE.replace("'", ""), f"echo '{HOSTILE}'")
     quick.git("commit", "-q", "--amend", "-m", f"{HOSTILE} \x1b[31m\u202e")

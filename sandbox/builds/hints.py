@@ -132,6 +132,13 @@ def of_function(kind: str, message: str) -> str:
                 f"the zip holds no {missing[1]}.py: pack that file in buildspec.yml, "
                 "or name another one as `Handler:` in template.yml, then `python3 -m sandbox up`"
             )
+        if missing:
+            name = missing[2].split(".")[0]
+            return (
+                f"if {name} is a file of yours, write {name}.py behind hello_user.py where "
+                f"buildspec.yml packs the zip, {PUSH}; for a package, read `A package in the zip` "
+                "in sandbox/README.md"
+            )
         return of_import(message)
     return {
         "Runtime.HandlerNotFound": "give the function the name that `Handler:` in template.yml has",

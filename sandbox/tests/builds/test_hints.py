@@ -140,7 +140,7 @@ def test_output_of_pytest_is_understood(tmp_path, handler, tests, status, said, 
             "\"Unable to import module 'hello_user': No module named 'requests'\"}\nexit",
             "the function said Runtime.ImportModuleError: Unable to import module 'hello_user': "
             "No module named 'requests'",
-            "a place in the zip",
+            "write requests.py behind hello_user.py where buildspec.yml packs the zip",
         ),
         (
             '{"errorType": "Runtime.ImportModuleError", "errorMessage": '

@@ -38,7 +38,7 @@ FAULTS = {
         {"hello_user.py": f"import no_such_package\n{HANDLER}"},
         "the function said Runtime.ImportModuleError: Unable to import module 'hello_user': "
         "No module named 'no_such_package'",
-        "a place in the zip",
+        "for a package, read `A package in the zip`",
     ),
     "wrong handler name": (
         {"hello_user.py": HANDLER.replace("hello_user_handler", "handler")},
@@ -72,7 +72,7 @@ FAULTS = {
         {"hello_user.py": f"import greetings\n{HANDLER}", "greetings.py": "HELLO = 'Hello'\n"},
         "the function said Runtime.ImportModuleError: Unable to import module 'hello_user': "
         "No module named 'greetings'",
-        "a place in the zip",
+        "write greetings.py behind hello_user.py",
     ),
     "exception at import": (
         {"hello_user.py": f"{HANDLER}\n\nWORDS = {{}}['hello']\n"},

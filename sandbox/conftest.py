@@ -1,5 +1,6 @@
 """The sandbox's own tests run when `sandbox` is named; plain `pytest` runs the student's only."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: runs only with --long")
+    # A shell lets what it starts with `&` ignore Ctrl-C, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -150,7 +150,7 @@ def blocks_of_the_exercise():
 
 
 def test_package_needs_both_halves_as_the_readme_says(student):
-    """The exercise of sandbox/README.md: each half alone is red with a hint that leads to the other."""
+    """The exercise of sandbox/README.md: each half alone is red, with a hint on the other."""
     pin, commands = blocks_of_the_exercise()
     before, names = student.live(), ("hello_user.py", "requirements.txt", "buildspec.yml")
     kept = {name: (student.clone / name).read_text() for name in names}

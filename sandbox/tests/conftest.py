@@ -2,7 +2,12 @@
 
 import pytest
 
-from students import Quick, Student
+from students import FOLDERS, Quick, Student
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish():
+    FOLDERS.close()
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ from sandbox.laptop.network import direct
 from sandbox.laptop.paths import ROOT
 
 NOT_NEEDED = re.compile(r"(python|pip|pytest|py\.test)[\d.]*|zip|unzip|aws|uv|uvx|virtualenv|sam")
+FOLDERS = contextlib.ExitStack()  # conftest.py closes it: xdist may not wait for what atexit does
 
 
 @functools.cache
@@ -32,8 +33,7 @@ def bare_path() -> str:
 
     As on a fresh Debian, there is python3, and neither python nor pip, zip or aws.
     """
-    folder = Path(tempfile.mkdtemp(prefix="path-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = Path(FOLDERS.enter_context(tempfile.TemporaryDirectory(prefix="path-")))
     for each in os.environ["PATH"].split(os.pathsep):
         with contextlib.suppress(OSError):
             for entry in os.scandir(each):
@@ -48,8 +48,7 @@ def bare_path() -> str:
 @functools.cache
 def keeping() -> str:
     """Return a folder for PATH whose `rm` deletes nothing."""
-    folder = Path(tempfile.mkdtemp(prefix="keeping-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = Path(FOLDERS.enter_context(tempfile.TemporaryDirectory(prefix="keeping-")))
     (folder / "rm").write_text("#!/bin/sh\n")
     (folder / "rm").chmod(0o755)
     return str(folder)

@@ -9,8 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sandbox import Mistake, commands
-from sandbox.dev import commands as dev
+from sandbox import Mistake, commands, dev
 from sandbox.laptop import bootstrap, network, paths, place
 from sandbox.laptop.terminal import say
 
@@ -66,12 +65,6 @@ def parser() -> argparse.ArgumentParser:
     )
     words["benchmark"].add_argument(
         "--runs", type=int, default=5, help="runs of each kind (default: 5)"
-    )
-    words["benchmark"].add_argument(
-        "--quick", action="store_true", help="leave out 100 and 1,000 builds"
-    )
-    words["benchmark"].add_argument(
-        "--json", action="store_true", help="all single measurements, for programs"
     )
     words["test"].usage = "python3 -m sandbox test [options and names for pytest]"
     return made

@@ -17,8 +17,7 @@ import time
 import urllib.error
 from pathlib import Path
 
-from sandbox.dev.student import PYTHON, caches
-from sandbox.dev.student import Student as Clone
+from clones import PYTHON, Clone, caches
 from sandbox.laptop import processes
 from sandbox.laptop.network import direct
 from sandbox.laptop.paths import ROOT
@@ -178,7 +177,7 @@ class Student(Clone):
         """Take the sandbox down, whose files are deleted when all tests of this process have ended.
 
         Where many files were deleted, each new one takes longer for some minutes: see
-        dev/benchmark.py.
+        benchmark.py.
         """
         path = f"{keeping()}{os.pathsep}{self.env['PATH']}"
         self.sandbox("down", code=None, env=self.env | {"PATH": path})

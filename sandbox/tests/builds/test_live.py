@@ -104,7 +104,7 @@ def test_rollback_during_a_deploy_of_the_stack_stands(quick):
 
 
 def up_command() -> list[str]:
-    from sandbox.dev.student import PYTHON
+    from clones import PYTHON
 
     return [PYTHON, "-m", "sandbox"]
 

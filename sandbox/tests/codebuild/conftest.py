@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.dev.student import ROOT
+from sandbox.laptop.paths import ROOT
 
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 

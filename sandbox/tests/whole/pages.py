@@ -74,3 +74,4 @@ def codes(text):
 
 
 TUTORIAL, REFERENCE = Page("README.md"), Page("sandbox/README.md")
+GUIDE = Page("sandbox/CONTRIBUTING.md")

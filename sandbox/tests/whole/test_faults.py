@@ -18,7 +18,7 @@ import subprocess
 import psutil
 import pytest
 
-from sandbox.dev.student import PYTHON
+from clones import PYTHON
 from sandbox.laptop.processes import words_of
 from students import Quick, lives
 

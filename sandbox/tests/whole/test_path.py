@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from clones import PYTHON
 from sandbox import cli
-from sandbox.dev.student import PYTHON
 from sandbox.laptop import bootstrap, paths
 from sandbox.laptop.paths import ROOT
 from sandbox.laptop.terminal import COLOUR

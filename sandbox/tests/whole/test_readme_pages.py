@@ -7,11 +7,11 @@ import subprocess
 import sys
 
 import pytest
-from pages import REFERENCE, TUTORIAL, codes
+from benchmark import GOALS
+from pages import GUIDE, REFERENCE, TUTORIAL, codes
 
 from sandbox.cli import COMMANDS, parser
 from sandbox.codebuild.reader import PASSED_OVER
-from sandbox.dev.benchmark import GOALS
 from sandbox.laptop.paths import ROOT
 
 PAGES = pytest.mark.parametrize("page", [TUTORIAL, REFERENCE], ids=["tutorial", "reference"])
@@ -39,7 +39,7 @@ def test_no_command_has_what_zsh_takes_for_its_history(page):
 
 @PAGES
 def test_links_resolve(page):
-    others = {str(other.path): other.anchors() for other in (TUTORIAL, REFERENCE)}
+    others = {str(other.path): other.anchors() for other in (TUTORIAL, REFERENCE, GUIDE)}
     assert page.links()
     for link in page.links():
         if not link.startswith("https://"):
@@ -74,7 +74,7 @@ def test_what_is_passed_over_is_listed_as_the_log_says_it():
 
 
 def test_speed_table_has_the_rows_that_the_benchmark_prints():
-    rows = REFERENCE.table_below("## How fast it is", 4)
+    rows = GUIDE.table_below("## How fast it is", 4)
     assert [(what, goal) for what, goal, _, _ in rows] == [(goal.name, goal.text) for goal in GOALS]
     for goal, (_, _, reached, met) in zip(GOALS, rows, strict=True):
         assert goal.judged(float(reached)) == (reached, met)  # what is beside a figure follows

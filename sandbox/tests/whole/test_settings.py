@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.dev.student import PYTHON
+from clones import PYTHON
 from students import Quick, Student
 
 # Each setting was a fault, or could have been one. They are combined, as an `up` takes long.

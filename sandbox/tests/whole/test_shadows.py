@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from sandbox.dev.student import PYTHON
+from clones import PYTHON
 from students import measures
 
 pytestmark = pytest.mark.skipif(bool(measures()), reason="counting lines loads more than we do")

@@ -1,8 +1,7 @@
-"""The commands for those who work on this repository."""
+"""The commands for those who work on this repository: its tests and its benchmark."""
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,8 @@ from sandbox.laptop import bootstrap, paths
 
 if TYPE_CHECKING:
     import argparse
+
+OURS = paths.ROOT / "sandbox"
 
 
 def test(arguments: argparse.Namespace) -> int:
@@ -26,8 +27,7 @@ def test(arguments: argparse.Namespace) -> int:
                 "type `git ls-files '*test_*.py'` to see which there are",
             )
     words = ["-m", "pytest", "-p", "no:cacheprovider", *arguments.pytest]
-    ours = paths.ROOT / "sandbox"
-    if named and not any(Path(name).resolve().is_relative_to(ours) for name in named):
+    if named and not any(Path(name).resolve().is_relative_to(OURS) for name in named):
         python = bootstrap.students_python()
     else:
         bootstrap.add_test_packages()
@@ -42,9 +42,6 @@ def test(arguments: argparse.Namespace) -> int:
 
 def benchmark(arguments: argparse.Namespace) -> int:
     """measure a push against the bare commands, on a fresh clone; takes minutes"""
-    from sandbox.dev import benchmark as measured
-
     bootstrap.add_test_packages()
-    found = measured.measure(arguments.runs, (10,) if arguments.quick else (10, 100, 1000))
-    print(json.dumps(found, indent=1) if arguments.json else measured.report(found))
-    return 0
+    script = OURS / "tests" / "benchmark.py"
+    os.execv(paths.PYTHON, [str(paths.PYTHON), str(script), str(arguments.runs)])

@@ -1,4 +1,4 @@
-"""A student: a fresh clone of this repository in a folder of its own, with a HOME of its own."""
+"""A fresh clone of this repository in a folder of its own, whose student types commands."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def caches() -> dict[str, str]:
     return {"UV_CACHE_DIR": settings["cache"], "PIP_CACHE_DIR": pip}
 
 
-class Student:
-    """Someone with a fresh clone who types commands."""
+class Clone:
+    """A clone, and the student who types commands in it."""
 
     def __init__(self, folder: Path, settings: Mapping[str, str], name: str = "my clone"):
         """Clone into `folder`; `settings` are variables that this student has set."""

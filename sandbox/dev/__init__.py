@@ -1,1 +1,0 @@
-"""For those who work on this repository, not for a student."""

@@ -17,11 +17,10 @@ from urllib.parse import parse_qs, quote
 
 import h11._events
 import h11._readers
-from ministack import app as ministack
 from ministack.core import iam_evaluator, responses, router
 from ministack.core.sigv4 import decode_header_value
 
-from sandbox.account import state
+from sandbox.account import internals, state
 from sandbox.account.wraps import downloads, iam
 
 Scope = MutableMapping[str, Any]
@@ -113,7 +112,7 @@ async def signed(
     if not isinstance(found, iam_evaluator.ResolvedCredential):
         failure = found or iam_evaluator.AuthError("AccessDenied", "The request is not signed")
         await respond(
-            send, *ministack._credential_failure(service, "", str(uuid.uuid4()), failure, headers)
+            send, *internals.credential_failure(service, "", str(uuid.uuid4()), failure, headers)
         )
     elif path.startswith(SESSIONS):
         if method != "DELETE" or found.principal_type != "Root":

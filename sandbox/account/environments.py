@@ -28,6 +28,8 @@ from typing import Any
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
+from sandbox.account import internals
+
 RUNTIME = Path(__file__).with_name("runtime.py")
 # No packages but PACKAGES and the function's own, no variables of Python's, nothing written.
 ISOLATED = ("-I", "-S", "-B", "-u", "-X", "utf8")
@@ -56,7 +58,7 @@ class Environment(lambda_runtime.Worker):  # type: ignore[misc]  # MiniStack has
         with zipfile.ZipFile(io.BytesIO(self.code_zip)) as code:
             code.extractall(task)
         for layer in self.config.get("Layers") or []:
-            content = lambda_svc._resolve_layer_zip(layer)
+            content = internals.layer_zip(layer)
             if content:
                 with zipfile.ZipFile(io.BytesIO(content)) as code:
                     code.extractall(layers)
@@ -211,7 +213,7 @@ def variables(config: dict[str, Any], task: Path, stream: str) -> dict[str, str]
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
     """
     region = lambda_svc.get_region()
-    own: dict[str, str] = lambda_svc._runtime_env_vars(config)
+    own: dict[str, str] = internals.variables_of(config)
     return own | {
         "_HANDLER": config.get("Handler", ""),
         "AWS_DEFAULT_REGION": region,

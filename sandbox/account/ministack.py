@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from sandbox.account import keys
@@ -21,8 +22,11 @@ def main(console: App | None = None, builds: Builds | None = None) -> None:
 
     from ministack import app
 
-    from sandbox.account import door, wraps
-    from sandbox.account.wraps import codebuild, iam
+    try:
+        from sandbox.account import door, wraps
+        from sandbox.account.wraps import codebuild, iam
+    except AttributeError as error:  # of sandbox.account.internals
+        sys.exit(f"error: the account needs MiniStack as requirements.txt pins it: {error}")
 
     wraps.install()
     if builds:

@@ -36,16 +36,16 @@ class State:
 
 def found() -> State:
     """Return the state, in the account's own process."""
-    from ministack.services import cloudformation, codebuild, lambda_svc
+    from sandbox.account import internals  # loads all of MiniStack
 
-    stack = cloudformation._stacks.get(STACK) or {}
+    stack = internals.stacks.get(STACK) or {}
     outputs = {each["OutputKey"]: str(each["OutputValue"]) for each in stack.get("Outputs", [])}
-    function = lambda_svc._functions.get(outputs.get("FunctionName")) or {}
+    function = internals.functions.get(outputs.get("FunctionName")) or {}
     alias = function.get("aliases", {}).get(ALIAS)
     version = alias["FunctionVersion"] if alias else None
     live = function.get("versions", {}).get(version) or function
     description = live.get("config", {}).get("Description", "")
-    project = codebuild._projects.get(outputs.get("ProjectName")) or {}
+    project = internals.projects.get(outputs.get("ProjectName")) or {}
     routing = (alias or {}).get("RoutingConfig") or {}
     weights = routing.get("AdditionalVersionWeights") or {}
     template = stack.get("_template_body", "")

@@ -1,9 +1,8 @@
-"""Where MiniStack 1.5.33 answers otherwise than AWS: one function for each difference.
+"""Where MiniStack answers otherwise than AWS: one function for each difference.
 
-Each takes the place of one name in MiniStack, gets what was there before as its first argument,
-and says with a link what AWS does. A name that is gone stops the account at its start; that
-MiniStack alone still differs is asked by tests/account/test_differences.py. All is undone by not
-calling `install`.
+Each takes the place of one function of MiniStack's, gets what was there before as its first
+argument, and says with a link what AWS does. That MiniStack alone still differs is asked by
+tests/account/test_differences.py. All is undone by not calling `install`.
 """
 
 from __future__ import annotations
@@ -11,30 +10,28 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+import sys
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
-WRITTEN_FOR = "1.5.33"
-WRAPS: list[tuple[ModuleType, str, Callable[..., Any]]] = []
+Function = Callable[..., Any]
+WRAPS: list[tuple[Function, Function]] = []
 
 
-def wrap(module: ModuleType, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register the function below to take the place of `module.name`."""
+def wrap(theirs: Function) -> Callable[[Function], Function]:
+    """Register the function below to take the place of one of MiniStack's."""
 
-    def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        WRAPS.append((module, name, function))
-        return function
+    def register(ours: Function) -> Function:
+        WRAPS.append((theirs, ours))
+        return ours
 
     return register
 
 
 def install() -> None:
-    """Put all that the modules here register in its place.
-
-    Raises AttributeError for a name that is gone.
-    """
+    """Put all that the modules here register in its place."""
     for found in pkgutil.iter_modules(__path__, f"{__name__}."):
         importlib.import_module(found.name)
-    for module, name, function in WRAPS:
-        setattr(module, name, functools.partial(function, getattr(module, name)))
+    for theirs, ours in WRAPS:
+        module, name = sys.modules[theirs.__module__], theirs.__name__
+        setattr(module, name, functools.partial(ours, getattr(module, name)))

@@ -13,9 +13,9 @@ import time
 from typing import Any
 
 from ministack.core import iam_evaluator
-from ministack.services import apigateway, lambda_svc
+from ministack.services import lambda_svc
 
-from sandbox.account import environments
+from sandbox.account import environments, internals
 from sandbox.account.wraps import wrap
 from sandbox.account.wraps.awslambda import version_for
 
@@ -30,7 +30,7 @@ def server_error() -> Any:
     return 500, dict(JSON), SERVER_ERROR["body"].encode()  # type: ignore[attr-defined]
 
 
-@wrap(apigateway, "_invoke_lambda_proxy")
+@wrap(internals.invoke_lambda_proxy)
 async def request_has_one_id(original: Any, *request: Any, **options: Any) -> Any:
     """Give the answer the id that the event has.
 
@@ -41,7 +41,7 @@ async def request_has_one_id(original: Any, *request: Any, **options: Any) -> An
     return status, {**headers, "apigw-requestid": REQUEST.get()}, body
 
 
-@wrap(apigateway, "_invoke_lambda_proxy")
+@wrap(internals.invoke_lambda_proxy)
 async def weighted_alias_shares_its_requests(
     original: Any, integration: dict[str, Any], *request: Any, **options: Any
 ) -> Any:
@@ -49,9 +49,9 @@ async def weighted_alias_shares_its_requests(
 
     https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
     """
-    arn = apigateway._extract_lambda_ref_from_integration_uri(integration.get("integrationUri", ""))
-    name, qualifier = lambda_svc._resolve_name_and_qualifier(arn)
-    drawn = version_for(lambda_svc._functions.get(name), qualifier)
+    arn = internals.lambda_of_integration(integration.get("integrationUri", ""))
+    name, qualifier = internals.name_and_qualifier(arn)
+    drawn = version_for(internals.functions.get(name), qualifier)
     environments.INVOKED.set(arn if qualifier else "")
     if drawn != qualifier:
         integration = {
@@ -61,7 +61,7 @@ async def weighted_alias_shares_its_requests(
     return await original(integration, *request, **options)
 
 
-@wrap(apigateway, "_invoke_lambda_proxy")
+@wrap(internals.invoke_lambda_proxy)
 async def function_must_permit_the_api(
     original: Any,
     integration: dict[str, Any],
@@ -80,8 +80,8 @@ async def function_must_permit_the_api(
 
     See http-api-troubleshooting-lambda.html
     """
-    arn = apigateway._extract_lambda_ref_from_integration_uri(integration.get("integrationUri", ""))
-    func = lambda_svc._functions.get(lambda_svc._resolve_name_and_qualifier(arn)[0])
+    arn = internals.lambda_of_integration(integration.get("integrationUri", ""))
+    func = internals.functions.get(internals.name_and_qualifier(arn)[0])
     account, region = lambda_svc.get_account_id(), lambda_svc.get_region()
     verb, _, place = route.partition(" ")
     end = f"{method if verb == 'ANY' else verb}{place}" if place else route
@@ -110,7 +110,7 @@ async def function_must_permit_the_api(
     )
 
 
-@wrap(lambda_svc, "_execute_function_with_config_scope")
+@wrap(internals.execute_function_in_scope)
 def event_has_payload_format_2(original: Any, func: dict[str, Any], event: dict[str, Any]) -> Any:
     """Hand on the event that an HTTP API makes; MiniStack leaves out and adds some keys.
 
@@ -150,7 +150,7 @@ def event_has_payload_format_2(original: Any, func: dict[str, Any], event: dict[
     }
     if cookies:
         event["cookies"] = [one.strip() for one in cookies.split(";")]
-    variables = apigateway._get_stage_variables(context["apiId"], context["stage"])
+    variables = internals.stage_variables(context["apiId"], context["stage"])
     if variables:
         event["stageVariables"] = variables
     if not event.get("pathParameters"):
@@ -158,7 +158,7 @@ def event_has_payload_format_2(original: Any, func: dict[str, Any], event: dict[
     return original(func, event)
 
 
-@wrap(lambda_svc, "lambda_execute_result_to_api_proxy_response")
+@wrap(lambda_svc.lambda_execute_result_to_api_proxy_response)
 def answer_is_made_of_what_a_function_returns(original: Any, result: dict[str, Any]) -> Any:
     """Answer 500 for a function that fails or answers nonsense; call a text without a type text.
 
@@ -189,11 +189,11 @@ def answer_is_made_of_what_a_function_returns(original: Any, result: dict[str, A
     return {**payload, "statusCode": int(status), "headers": headers, "body": body or ""}, None
 
 
-@wrap(apigateway, "_cors_preflight_response")
+@wrap(internals.cors_preflight_response)
 def preflight_without_cors_is_not_found(original: Any, configuration: Any, origin: str) -> Any:
     """Answer 404 to OPTIONS if the API has no CORS configuration; MiniStack answers 403.
 
     A route for OPTIONS of the API's own is not reached, neither here nor with MiniStack alone.
     See http-api-cors.html
     """
-    return original(configuration, origin) if configuration else apigateway._http_api_not_found()
+    return original(configuration, origin) if configuration else internals.api_not_found()

@@ -15,7 +15,7 @@ from ministack.core import iam_evaluator
 from ministack.core.responses import error_response_json
 from ministack.services import cloudtrail, lambda_svc
 
-from sandbox.account import environments
+from sandbox.account import environments, internals
 from sandbox.account.wraps import wrap
 from sandbox.account.wraps.lambda_runtime import retire
 
@@ -47,14 +47,14 @@ def end_update(func: dict[str, Any]) -> None:
             )
 
 
-@wrap(lambda_svc, "_schedule_state_transition")
+@wrap(internals.schedule_state_transition)
 def update_lasts_until_it_is_asked_for(_: Any, name: str, delay: float) -> None:
     """Leave an update InProgress until somebody asks how it is going, or for `UPDATE` seconds.
 
     A function that was there stays Active meanwhile; MiniStack makes it Pending, for 0.5 seconds.
     https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
     """
-    func = lambda_svc._functions[name]
+    func = internals.functions[name]
     if not OVER_HTTP.get():
         end_update(func)
         return
@@ -69,7 +69,7 @@ def update_lasts_until_it_is_asked_for(_: Any, name: str, delay: float) -> None:
         )
 
 
-@wrap(lambda_svc, "handle_request")
+@wrap(lambda_svc.handle_request)
 async def update_in_progress_refuses_another(
     original: Any, method: str, path: str, headers: Any, body: bytes, query: Any
 ) -> Any:
@@ -80,8 +80,8 @@ async def update_in_progress_refuses_another(
     """
     OVER_HTTP.set(True)
     found = FUNCTION.match(unquote(path))
-    name = lambda_svc._resolve_request_scoped_name(found[1]) if found else ""
-    func = lambda_svc._functions.get(name)
+    name = internals.name_in_request(found[1]) if found else ""
+    func = internals.functions.get(name)
     if found and func and under_update(func):
         call = method, found[2]
         asks = method == "GET" and found[2] in (None, "configuration")
@@ -97,7 +97,7 @@ async def update_in_progress_refuses_another(
     return await original(method, path, headers, body, query)
 
 
-@wrap(lambda_svc, "_reject_unreadable_zip")
+@wrap(internals.reject_unreadable_zip)
 def empty_zip_is_refused(original: Any, content: bytes | None) -> Any:
     """Refuse a zip that holds no file, as one that names a file that is not there.
 
@@ -110,13 +110,13 @@ def empty_zip_is_refused(original: Any, content: bytes | None) -> Any:
     return refusal
 
 
-@wrap(lambda_svc, "_publish_version")
+@wrap(internals.publish_version)
 def publish_compares_what_it_is_given(original: Any, name: str, data: dict[str, Any]) -> Any:
     """Refuse to publish when CodeSha256 or RevisionId is not that of $LATEST.
 
     https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html
     """
-    config = (lambda_svc._functions.get(name) or {}).get("config", {})
+    config = (internals.functions.get(name) or {}).get("config", {})
     wanted, there = data.get("CodeSha256"), config.get("CodeSha256")
     if config and wanted and wanted != there:
         return error_response_json(
@@ -125,7 +125,7 @@ def publish_compares_what_it_is_given(original: Any, name: str, data: dict[str, 
             "Please try again with the CodeSHA256 in $LATEST.",
             400,
         )
-    return (config and lambda_svc._check_revision(config, data)) or original(name, data)
+    return (config and internals.revision_refused(config, data)) or original(name, data)
 
 
 def alias_refused(name: str, data: dict[str, Any]) -> Any:
@@ -134,13 +134,13 @@ def alias_refused(name: str, data: dict[str, Any]) -> Any:
     It names versions that are there, and routes to at most one other, which is not $LATEST:
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-aliases.html
     """
-    func = lambda_svc._functions.get(name)
+    func = internals.functions.get(name)
     if func is None:
         return None
     shares = (data.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
     for version in filter(None, [data.get("FunctionVersion"), *shares]):
         if version != "$LATEST" and version not in func["versions"]:
-            return lambda_svc._function_qualifier_not_found(name, version)
+            return internals.qualifier_not_found(name, version)
     if shares and (len(shares) > 1 or "$LATEST" in (data.get("FunctionVersion"), *shares)):
         return error_response_json(
             "InvalidParameterValueException",
@@ -150,7 +150,7 @@ def alias_refused(name: str, data: dict[str, Any]) -> Any:
     return None
 
 
-@wrap(lambda_svc, "_create_alias")
+@wrap(internals.create_alias)
 def new_alias_points_to_a_version_that_is_there(
     original: Any, name: str, data: dict[str, Any]
 ) -> Any:
@@ -158,7 +158,7 @@ def new_alias_points_to_a_version_that_is_there(
     return alias_refused(name, data) or original(name, data)
 
 
-@wrap(lambda_svc, "_update_alias")
+@wrap(internals.update_alias)
 def alias_moves_to_a_version_that_is_there(
     original: Any, name: str, alias: str, data: dict[str, Any]
 ) -> Any:
@@ -191,7 +191,7 @@ def recorded(call: str, name: str, alias: str, data: dict[str, Any]) -> None:
     )
 
 
-@wrap(lambda_svc, "_create_alias")
+@wrap(internals.create_alias)
 def making_an_alias_is_recorded(original: Any, name: str, data: dict[str, Any]) -> Any:
     """Record CreateAlias."""
     answer = original(name, data)
@@ -200,7 +200,7 @@ def making_an_alias_is_recorded(original: Any, name: str, data: dict[str, Any]) 
     return answer
 
 
-@wrap(lambda_svc, "_update_alias")
+@wrap(internals.update_alias)
 def moving_an_alias_is_recorded(original: Any, name: str, alias: str, data: dict[str, Any]) -> Any:
     """Record UpdateAlias."""
     answer = original(name, alias, data)
@@ -209,7 +209,7 @@ def moving_an_alias_is_recorded(original: Any, name: str, alias: str, data: dict
     return answer
 
 
-@wrap(lambda_svc, "_update_alias")
+@wrap(internals.update_alias)
 def version_without_an_alias_keeps_no_process(
     original: Any, name: str, alias: str, data: dict[str, Any]
 ) -> Any:
@@ -220,7 +220,7 @@ def version_without_an_alias_keeps_no_process(
     return answer
 
 
-@wrap(lambda_svc, "_publish_version")
+@wrap(internals.publish_version)
 def version_that_was_only_tried_keeps_no_process(
     original: Any, name: str, data: dict[str, Any]
 ) -> Any:
@@ -231,7 +231,7 @@ def version_that_was_only_tried_keeps_no_process(
 
 def retire_what_no_alias_names(name: str) -> None:
     """End the processes of a function's versions but for those that an alias names."""
-    if func := lambda_svc._functions.get(name):
+    if func := internals.functions.get(name):
         kept = {version for known in func["aliases"].values() for version in shares_of(known)}
         retire(func["config"], kept)
 
@@ -252,7 +252,7 @@ def version_for(func: dict[str, Any] | None, qualifier: str | None) -> str | Non
     return random.choices([*shares], [*shares.values()])[0]
 
 
-@wrap(lambda_svc, "_invoke")
+@wrap(internals.invoke)
 async def weighted_alias_shares_its_invocations(
     original: Any,
     name: str,
@@ -265,10 +265,10 @@ async def weighted_alias_shares_its_invocations(
 
     https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
     """
-    func = lambda_svc._functions.get(name)
-    named = lambda_svc._qualifier_from_path_or_query(path_qualifier, query)
+    func = internals.functions.get(name)
+    named = internals.qualifier_in_request(path_qualifier, query)
     drawn = version_for(func, named)
     if drawn == named:
         return await original(name, event, headers, path_qualifier, query)
-    environments.INVOKED.set(f"{lambda_svc._func_arn(name)}:{named}")
+    environments.INVOKED.set(f"{internals.function_arn(name)}:{named}")
     return await original(name, event, headers, drawn, {})

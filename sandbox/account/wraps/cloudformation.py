@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ministack.services.cloudformation import provisioners
-
+from sandbox.account import internals
 from sandbox.account.wraps import wrap
 
 
-@wrap(provisioners, "_zip_inline")
+@wrap(internals.zip_inline)
 def inline_code_is_index_py(original: Any, source: Any, handler: str, *runtime: str) -> Any:
     """Put a template's inline code into index.py, whatever the handler is called.
 

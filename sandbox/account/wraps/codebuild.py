@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from ministack.core.responses import error_response_json, json_response
-from ministack.services import codebuild
 
 from sandbox import Mistake
+from sandbox.account import internals
 from sandbox.account.wraps import wrap
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -41,7 +41,7 @@ def serve(builds: Builds) -> None:
 
 def answer(original: Any, data: Mapping[str, Any], how: Callable[[Builds, Project], Any]) -> Answer:
     """Answer from the builds, with AWS's errors; without them, as MiniStack does."""
-    names = list(codebuild._projects)
+    names = list(internals.projects)
     if not SERVED_BY or not names:
         found: Answer = original(data)
         return found
@@ -50,7 +50,7 @@ def answer(original: Any, data: Mapping[str, Any], how: Callable[[Builds, Projec
         text = f"Project cannot be found: arn:aws:codebuild:::project/{name}"
         return refused("ResourceNotFoundException", text)
     try:
-        done: Answer = json_response(how(SERVED_BY[0], codebuild._projects[name]))
+        done: Answer = json_response(how(SERVED_BY[0], internals.projects[name]))
     except Mistake as mistake:
         missing = str(mistake).startswith("there is no build")
         kind = "ResourceNotFoundException" if missing else "InvalidInputException"
@@ -64,13 +64,13 @@ def refused(kind: str, text: str) -> Answer:
     return found
 
 
-@wrap(codebuild, "_start_build")
+@wrap(internals.start_build)
 def start_build(original: Any, data: Any) -> Answer:
     """Start a build of the fork."""
     return answer(original, data, lambda builds, project: {"build": builds.start(project, data)})
 
 
-@wrap(codebuild, "_batch_get_builds")
+@wrap(internals.batch_get_builds)
 def batch_get_builds(original: Any, data: Any) -> Answer:
     """Return builds with their phases."""
 
@@ -81,7 +81,7 @@ def batch_get_builds(original: Any, data: Any) -> Answer:
     return answer(original, data, get)
 
 
-@wrap(codebuild, "_stop_build")
+@wrap(internals.stop_build)
 def stop_build(original: Any, data: Any) -> Answer:
     """Stop a build."""
     return answer(
@@ -97,11 +97,11 @@ def listed(original: Any, data: Any) -> Answer:
     return answer(original, data, lambda builds, project: {"ids": builds.ids(project, descending)})
 
 
-wrap(codebuild, "_list_builds")(listed)
-wrap(codebuild, "_list_builds_for_project")(listed)
+wrap(internals.list_builds)(listed)
+wrap(internals.list_builds_for_project)(listed)
 
 
-@wrap(codebuild, "_handle_request_sync")
+@wrap(internals.handle_codebuild)
 def retry_build(
     original: Any, method: str, path: str, headers: Any, body: Any, query: Any
 ) -> Answer:

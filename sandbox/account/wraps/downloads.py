@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import secrets
 import time
 from typing import Any
@@ -12,12 +13,13 @@ from urllib.parse import unquote
 
 from ministack.services import lambda_svc
 
+from sandbox.account import internals
 from sandbox.account.wraps import wrap
 
 URL_KEY = secrets.token_bytes(32)
 
 
-@wrap(lambda_svc, "_get_function")
+@wrap(internals.get_function)
 def code_of_a_version_is_that_version_s(
     original: Any, name: str, qualifier: str | None = None
 ) -> Any:
@@ -35,21 +37,21 @@ def code_of_a_version_is_that_version_s(
         owner = f"{lambda_svc.get_account_id()}/{lambda_svc.get_region()}"
         path = f"/_ministack/lambda-code/{owner}/{name}:{version}"
         until = str(int(time.time()) + 600)
-        port = lambda_svc._GATEWAY_PORT
+        port = os.environ["GATEWAY_PORT"]
         answer["Code"]["Location"] = (
             f"http://127.0.0.1:{port}{path}?Expires={until}&Signature={signature(path, until)}"
         )
     return lambda_svc.json_response(answer)
 
 
-@wrap(lambda_svc, "serve_function_code")
+@wrap(lambda_svc.serve_function_code)
 def download_is_of_one_version(
     original: Any, name: str, account_id: str | None = None, region: str | None = None
 ) -> Any:
     """Serve the code of the version that the address names."""
     name, _, version = unquote(name).partition(":")
-    func = lambda_svc._functions.get_scoped(account_id, region, name)
-    record, _ = lambda_svc._effective_func_record_for_qualifier(func, version or None)
+    func = internals.functions.get_scoped(account_id, region, name)
+    record, _ = internals.record_of_qualifier(func, version or None)
     if not record:
         return original(name, account_id, region)
     return 200, {"Content-Type": "application/zip"}, record.get("code_zip") or b""

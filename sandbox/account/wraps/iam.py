@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextvars
 import dataclasses
 import os
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from ministack import app
 from ministack.core import iam_actions, iam_evaluator, lambda_runtime
-from ministack.services import iam, sts
+from ministack.services import sts
 
+from sandbox.account import internals
 from sandbox.account.wraps import wrap
 
 ADMINISTRATOR = (
@@ -21,19 +22,19 @@ ADMINISTRATOR = (
 SOURCE: contextvars.ContextVar[Mapping[str, str]] = contextvars.ContextVar("source")
 
 
-@wrap(iam_evaluator, "is_root_access_key")
+@wrap(iam_evaluator.is_root_access_key)
 def root_has_one_key(_: Any, key: str) -> bool:
     """Know root by the key made at `up`, not by `test`, nothing, or twelve digits."""
     return bool(key) and key == os.environ["AWS_ACCESS_KEY_ID"]
 
 
-@wrap(iam_evaluator, "_is_root_key")
+@wrap(internals.is_root_key)
 def root_signs_as_all_do(_: Any, key: str) -> bool:
     """Check root's signatures; MiniStack takes this name for "let it through unchecked"."""
     return False
 
 
-@wrap(app, "_execute_api_authorization_type")
+@wrap(internals.authorization_type)
 def path_without_a_route_needs_no_credentials(original: Any, *route: str) -> str:
     """Let API Gateway answer 404; with root no longer being "nobody" it would be a 403.
 
@@ -42,7 +43,7 @@ def path_without_a_route_needs_no_credentials(original: Any, *route: str) -> str
     return original(*route) or "NONE"
 
 
-@wrap(iam_actions, "_lambda_action")
+@wrap(internals.lambda_action)
 def alias_calls_are_actions_of_their_own(original: Any, method: str, path: str) -> str | None:
     """Ask for UpdateAlias, GetAlias, DeleteAlias; MiniStack asks for ListAliases.
 
@@ -55,7 +56,7 @@ def alias_calls_are_actions_of_their_own(original: Any, method: str, path: str) 
     return found
 
 
-@wrap(iam_actions, "extract_resource_arn")
+@wrap(iam_actions.extract_resource_arn)
 def version_or_alias_is_part_of_the_resource(
     original: Any,
     service: str,
@@ -77,7 +78,7 @@ def version_or_alias_is_part_of_the_resource(
     return arn
 
 
-@wrap(sts, "handle_request")
+@wrap(sts.handle_request)
 async def service_names_its_source(
     original: Any, method: str, path: str, headers: dict[str, str], *request: Any
 ) -> Any:
@@ -95,7 +96,7 @@ async def service_names_its_source(
     return await original(method, path, headers, *request)
 
 
-@wrap(iam_evaluator, "evaluate_trust_policy")
+@wrap(iam_evaluator.evaluate_trust_policy)
 def trust_policy_may_ask_for_the_source(
     original: Any, document: Any, caller: str, context: Any = None
 ) -> bool:
@@ -106,15 +107,15 @@ def trust_policy_may_ask_for_the_source(
     return bool(original(document, caller, context))
 
 
-@wrap(lambda_runtime, "execution_credentials")
+@wrap(lambda_runtime.execution_credentials)
 def credentials_of_a_function_are_random(original: Any, config: dict[str, Any]) -> dict[str, str]:
     """Give a function keys that nobody can work out from its name; MiniStack hashes that."""
     found = original(config)
-    session = sts._sessions.pop(found["AWS_ACCESS_KEY_ID"])
+    session = internals.sessions.pop(found["AWS_ACCESS_KEY_ID"])
     key, secret, token = (
-        sts._gen_session_access_key(),
-        sts._gen_secret(),
-        sts._gen_session_token(),
+        f"ASIA{secrets.token_hex(8).upper()}",
+        secrets.token_hex(20),
+        secrets.token_hex(64),
     )
     sts.register_session(key, {**session, "SecretAccessKey": secret, "SessionToken": token})
     return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
@@ -126,16 +127,16 @@ def make_student(name: str, key: str, secret: str) -> None:
     Not through the API: that would give each new emulator another key, and the terminal in which
     the student has typed the `eval` line would not know it.
     """
-    if key in iam._access_keys:
+    if key in internals.access_keys:
         return
-    iam._create_user({"UserName": [name]})
-    iam._user_inline_policies[name] = {"administrator": ADMINISTRATOR}
-    iam._access_keys[key] = {
+    internals.create_user({"UserName": [name]})
+    internals.user_policies[name] = {"administrator": ADMINISTRATOR}
+    internals.access_keys[key] = {
         "UserName": name,
         "AccessKeyId": key,
         "SecretAccessKey": secret,
         "Status": "Active",
-        "CreateDate": iam._now(),
+        "CreateDate": internals.now(),
     }
 
 
@@ -143,7 +144,7 @@ def end_session(name: str) -> int:
     """End all sessions of this name, as a build's when the build is over; return how many."""
     found = [
         session
-        for session in sts._sessions.values()
+        for session in internals.sessions.values()
         if session["Arn"].endswith(f"/{name}") and ":assumed-role/" in session["Arn"]
     ]
     for session in found:

@@ -7,13 +7,13 @@ import time
 from typing import Any
 
 from ministack.core import lambda_runtime
-from ministack.services import cloudwatch_logs, lambda_svc
+from ministack.services import lambda_svc
 
-from sandbox.account import environments
+from sandbox.account import environments, internals
 from sandbox.account.wraps import wrap
 
 
-@wrap(lambda_runtime, "_worker_class_for")
+@wrap(internals.worker_class_for)
 def python_has_environments_of_its_own(original: Any, config: dict[str, Any]) -> Any:
     """Let Python functions run in an execution environment of ours."""
     return environments.Environment if is_python(config) else original(config)
@@ -24,7 +24,7 @@ def is_python(config: dict[str, Any]) -> bool:
     return str(config.get("Runtime", "")).startswith("python")
 
 
-@wrap(lambda_svc, "_execute_function_warm")
+@wrap(internals.execute_function_warm)
 def function_runs_as_on_lambda(
     original: Any, func: dict[str, Any], event: Any, request_id: str
 ) -> Any:
@@ -32,7 +32,7 @@ def function_runs_as_on_lambda(
     config = func.get("config") or func
     if not is_python(config) or not func.get("code_zip"):
         return original(func, event, request_id)
-    lambda_svc._ensure_reaper_thread()
+    internals.ensure_reaper_thread()
     environment, _ = lambda_svc.acquire_worker(
         config["FunctionName"], config, func["code_zip"], qualifier=config.get("Version", "$LATEST")
     )
@@ -48,9 +48,9 @@ def function_runs_as_on_lambda(
 
 def retire(config: dict[str, Any], kept: set[str]) -> None:
     """End a function's environments of all but these versions, those at work when they are done."""
-    place = lambda_runtime._worker_key(config["FunctionName"], config, "")
-    with lambda_runtime._lock:
-        for key, pool in lambda_runtime._workers.items():
+    place = internals.worker_key(config["FunctionName"], config, "")
+    with internals.workers_lock:
+        for key, pool in internals.workers.items():
             for environment in pool:
                 environment.retired = key.startswith(place) and key.removeprefix(place) not in kept
     end_retired()
@@ -59,15 +59,15 @@ def retire(config: dict[str, Any], kept: set[str]) -> None:
 def end_retired() -> None:
     """End the environments that are retired and not at work; nobody waits for it."""
     doomed = []
-    with lambda_runtime._lock:
-        for pool in lambda_runtime._workers.values():
+    with internals.workers_lock:
+        for pool in internals.workers.values():
             doomed += [one for one in pool if getattr(one, "retired", False) and not one.in_use]
             pool[:] = [one for one in pool if one not in doomed]
     if doomed:
         threading.Thread(target=lambda_runtime.kill_workers, args=(doomed,), daemon=True).start()
 
 
-@wrap(lambda_svc, "_emit_lambda_logs")
+@wrap(internals.emit_lambda_logs)
 def environment_has_one_log_stream(
     original: Any,
     func: dict[str, Any],
@@ -88,10 +88,10 @@ def environment_has_one_log_stream(
     config = func.get("config") or func
     now = int(time.time() * 1000)
     group = environments.log_group(config)
-    streams = cloudwatch_logs._log_groups.setdefault(
+    streams = internals.log_groups.setdefault(
         group,
         {
-            "arn": cloudwatch_logs._make_group_arn(group),
+            "arn": internals.log_group_arn(group),
             "creationTime": now,
             "retentionInDays": None,
             "tags": {},
@@ -116,8 +116,8 @@ def environment_has_one_log_stream(
         f"END RequestId: {request_id}",
         f"REPORT RequestId: {request_id}\tDuration: {milliseconds} ms\t"
         f"Billed Duration: {milliseconds} ms\tMemory Size: {config.get('MemorySize', 128)} MB\t"
-        f"Max Memory Used: {lambda_svc._probe_peak_memory_mb(func)} MB",
+        f"Max Memory Used: {internals.peak_memory(func)} MB",
     ]
     events = [{"timestamp": now, "message": line, "ingestionTime": now} for line in lines]
-    cloudwatch_logs._append_log_events(known, events)
-    cloudwatch_logs._fanout_to_subscription_filters(group, stream, events)
+    internals.append_log_events(known, events)
+    internals.fan_out_log_events(group, stream, events)

@@ -5,10 +5,12 @@ A row that MiniStack alone passes, too, needs no wrap any more.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.metadata
 import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -22,6 +24,7 @@ from lone_account import NAME, answering, zipped
 from sandbox.account import keys
 from sandbox.laptop.paths import ROOT
 
+INTERNALS = ROOT / "sandbox" / "account" / "internals.py"
 SERVER_ERROR = b'{"message":"Internal Server Error"}'
 
 
@@ -270,28 +273,51 @@ def test_ministack_alone_still_is_not(bare, row):
         row(bare)
 
 
-def test_wraps_are_written_for_the_pinned_ministack():
-    from sandbox.account import wraps
-
+def test_internals_are_those_of_the_pinned_ministack():
+    [written_for] = re.findall(r'WRITTEN_FOR = "(.+)"', INTERNALS.read_text())
     pins = (ROOT / "sandbox" / "requirements.txt").read_text().splitlines()
-    assert f"ministack=={wraps.WRITTEN_FOR}" in pins
-    assert importlib.metadata.version("ministack") == wraps.WRITTEN_FOR
+    assert f"ministack=={written_for}" in pins
+    assert importlib.metadata.version("ministack") == written_for
+
+
+def test_private_names_of_ministack_stand_in_one_module():
+    for path in {*INTERNALS.parents[1].rglob("*.py")} - {INTERNALS}:
+        nodes = [*ast.walk(ast.parse(path.read_text()))] if "tests" not in path.parts else []
+        theirs = {
+            alias.asname or alias.name
+            for node in nodes
+            if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith("ministack.")
+            for alias in node.names
+        }
+        used = {
+            node.attr
+            for node in nodes
+            if isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in theirs
+        }
+        assert not [name for name in theirs | used if name.startswith("_")], path
 
 
 def test_name_that_is_gone_stops_the_account(tmp_path):
-    code = (
-        "import os; os.environ['AWS_ACCESS_KEY_ID'] = 'x'\n"
-        "from sandbox.account import door, wraps\n"
-        "from ministack.services import lambda_svc\n"
-        "del lambda_svc._publish_version\n"
-        "wraps.install()\n"
-    )
+    code = f"""
+from sandbox.account import keys, ministack
+keys.FILE = __import__("pathlib").Path({str(tmp_path / "keys.json")!r})
+keys.make()
+from ministack.services import lambda_svc
+del lambda_svc._functions
+ministack.main()
+"""
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
         capture_output=True,
         text=True,
         env={"STATE_DIR": str(tmp_path), "TMPDIR": str(tmp_path), "GATEWAY_PORT": "1"},
+        timeout=60,
     )
     assert done.returncode == 1
-    assert "has no attribute '_publish_version'" in done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        "error: the account needs MiniStack as requirements.txt pins it: "
+        "module 'ministack.services.lambda_svc' has no attribute '_functions'"
+    )

@@ -103,6 +103,21 @@ def assume_role(role_arn: str, session_name: str, source_arn: str) -> dict[str, 
     }
 
 
+def refused_action(role_arn: str, session_name: str, actions: list[str], arn: str) -> str:
+    """Return AWS's words for the first of these actions that a role may not do, or nothing."""
+    asked = client("iam").simulate_principal_policy(
+        PolicySourceArn=role_arn, ActionNames=actions, ResourceArns=[arn]
+    )
+    for found in asked["EvaluationResults"]:
+        if found["EvalDecision"] != "allowed":
+            who = role_arn.replace(":iam:", ":sts:").replace(":role/", ":assumed-role/")
+            return (
+                f"AccessDeniedException: User: {who}/{session_name} is not authorized to perform: "
+                f"{found['EvalActionName']} on resource: {arn}"
+            )
+    return ""
+
+
 def end_sessions(name: str) -> None:
     """Let the credentials of all sessions of this name be over; AWS has no such call.
 

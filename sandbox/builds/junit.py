@@ -1,65 +1,115 @@
-"""JUnit XML, the form in which pytest and most other test tools write down their results."""
+"""The files that test tools write: JUnit XML is read, of the other formats only what they are.
+
+https://docs.aws.amazon.com/codebuild/latest/userguide/test-reporting.html
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 from xml.etree.ElementTree import ParseError
 
 from sandbox.codebuild.reports import Case
 
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
 TEXT = 4096  # characters of a message that are kept
+DEPTH = 100  # levels of suites in suites
+LONGEST = 36 * 3600  # seconds that a build may last, and so a test
+KINDS = {"failure": "FAILED", "error": "ERROR", "skipped": "SKIPPED"}
+# The first element of a file; CodeBuild refuses a file that begins with another.
+ROOTS = {
+    "JUNITXML": ("testsuite", "testsuites"),
+    "NUNITXML": ("test-results",),
+    "NUNIT3XML": ("test-run",),
+    "TESTNGXML": ("testng-results",),
+    "VISUALSTUDIOTRX": ("TestRun",),
+    "CLOVERXML": ("coverage",),
+    "COBERTURAXML": ("coverage",),
+    "JACOCOXML": ("report",),
+}
 
 
-def cases(content: bytes) -> list[Case]:
-    """Return the test cases of a JUnit XML file; raises ValueError if it is none.
+def cases(content: bytes, file_format: str) -> list[Case]:
+    """Return the test cases of a file, none if it is no JUnit XML and should be none.
 
-    A build's file is hostile: entities, which could name files or grow without end, are refused.
+    Raises ValueError if it is not of its format. A build's file is hostile: entities, which could
+    name files or grow without end, are refused.
     """
-    import junitparser
     from defusedxml import DefusedXmlException, ElementTree
-    from junitparser import TestCase
 
+    if file_format not in ROOTS:
+        try:
+            json.loads(content)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+        return []
     try:
         root = ElementTree.fromstring(content)
-        parsed = junitparser.JUnitXml.fromroot(root)
-    except (ParseError, DefusedXmlException, junitparser.JUnitXmlError) as error:
-        raise ValueError(f"it is no JUnit XML ({error})") from None
-    suites: list[Any] = [parsed] if isinstance(parsed, junitparser.TestSuite) else list(parsed)
-    found: list[Case] = []
+    except (ParseError, DefusedXmlException, LookupError) as error:
+        raise ValueError(f"it is no XML ({error})") from None
+    if name(root) not in ROOTS[file_format]:
+        expected = ROOTS[file_format][0]
+        raise ValueError(f"expected element type <{expected}> but have <{name(root)}>")
+    return [*of_suites(root)] if file_format == "JUNITXML" else []
+
+
+def name(element: Element) -> str:
+    """Return an element's name without its namespace."""
+    return element.tag.rpartition("}")[2]
+
+
+def of_suites(root: Element) -> Iterator[Case]:
+    """Yield the cases of a suite and of those in it, each once."""
+    suites = [(root, 1)]
     while suites:
-        suite = suites.pop(0)
-        suites += suite.testsuites()
-        found += [one(case, suite.name or "") for case in suite if type(case) is TestCase]
-    return found
+        suite, depth = suites.pop(0)
+        if depth > DEPTH:
+            raise ValueError(f"its suites are nested more than {DEPTH} levels deep")
+        check_summary(suite.attrib)
+        for child in suite:
+            if name(child) == "testcase":
+                yield one(child, suite.get("name", ""))
+            elif name(child) == "testsuite":
+                suites.append((child, depth + 1))
 
 
-def one(case: object, suite: str) -> Case:
-    """Return one case of junitparser's as ours."""
-    import junitparser
+def check_summary(counts: Mapping[str, str]) -> None:
+    """Raise ValueError for counts of a suite that cannot be; `tests` is the sum of all others."""
+    found = {}
+    for kind in ("tests", "failures", "errors", "skipped"):
+        text = counts.get(kind, "").strip()
+        if not re.fullmatch(r"(-?[0-9]{1,9})?", text):
+            raise ValueError(f"{kind}={text[:20]!r} is no count")
+        found[kind] = int(text or 0)
+    passed = found["tests"] - found["failures"] - found["errors"] - found["skipped"]
+    if "tests" in counts and min(passed, *found.values()) < 0:
+        raise ValueError("InvalidInputException: Test summary: status count cannot be negative")
 
+
+def one(case: Element, suite: str) -> Case:
+    """Return one test case; what went wrong counts more than that it was skipped."""
     status, message = "SUCCEEDED", ""
-    known = (
-        (junitparser.Failure, "FAILED"),
-        (junitparser.Error, "ERROR"),
-        (junitparser.Skipped, "SKIPPED"),
-    )
-    for result in getattr(case, "result", None) or []:
-        for kind, name in known:
-            if isinstance(result, kind) and status in ("SUCCEEDED", "SKIPPED"):
-                status = name
-                message = result.text or result.message or ""
+    for result in case:
+        kind = KINDS.get(name(result), "")
+        if kind and status in ("SUCCEEDED", "SKIPPED"):
+            status, message = kind, (result.text or "").strip() or result.get("message", "")
     return Case(
-        name=str(getattr(case, "name", None) or "?")[:TEXT],
-        suite=str(getattr(case, "classname", None) or suite)[:TEXT],
+        name=(case.get("name") or "?")[:TEXT],
+        suite=(case.get("classname") or suite)[:TEXT],
         status=status,
-        seconds=seconds_of(case),
+        seconds=seconds_of(case.get("time", "")),
         message=message.strip()[:TEXT],
     )
 
 
-def seconds_of(case: object) -> float:
-    """Return how long a case took, 0 if the file does not say."""
+def seconds_of(text: str) -> float:
+    """Return how long a case took, 0 if the file does not say, or what cannot be."""
     try:
-        return max(0.0, float(getattr(case, "time", None) or 0))
+        found = float(text)
     except ValueError:
         return 0.0
+    return found if 0 <= found <= LONGEST else 0.0

@@ -21,7 +21,13 @@ from typing import Any, NoReturn
 
 from sandbox import Mistake
 from sandbox.account import logs, releases, secrets, stack
-from sandbox.account.clients import assume_role, aws_environment, client, end_sessions
+from sandbox.account.clients import (
+    assume_role,
+    aws_environment,
+    client,
+    end_sessions,
+    refused_action,
+)
 from sandbox.builds import hints, image, junit, packages, progress
 from sandbox.builds.credentials import served
 from sandbox.builds.queue import end_leftovers, pending
@@ -30,6 +36,7 @@ from sandbox.codebuild import runner
 from sandbox.codebuild.log import Log
 from sandbox.codebuild.phases import Outcome
 from sandbox.codebuild.project import Project
+from sandbox.codebuild.reports import Service
 from sandbox.codebuild.shell import Stopped
 from sandbox.fork import repository
 from sandbox.laptop.files import lock, write
@@ -44,7 +51,7 @@ OUTSIDE_TRASH = OUTSIDE / "trash"
 def load_sdk() -> None:
     """Load what it takes to talk to the account, whatever the build is."""
     with contextlib.suppress(Exception):  # without an account each build says so itself
-        for service in ("sts", "cloudtrail", "lambda", "logs"):
+        for service in ("sts", "cloudtrail", "lambda", "logs", "iam"):
             client(service)
     gc.freeze()  # what is loaded stays: no collection need look at it
     gc.enable()
@@ -177,7 +184,10 @@ def machine_of(build: Build, project: Project, held: contextlib.ExitStack) -> ru
     def secret(kind: str, reference: str) -> str:
         return secrets.read(kind, reference, credentials())
 
-    return runner.Machine(CODEBUILD, check_out, environment, secret, {"JUNITXML": junit.cases})
+    def refusal(actions: list[str], arn: str) -> str:
+        return refused_action(project.role_arn, session_of(build), actions, arn)
+
+    return runner.Machine(CODEBUILD, check_out, environment, secret, Service(junit.cases, refusal))
 
 
 def session_of(build: Build) -> str:

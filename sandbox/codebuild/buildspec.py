@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 PHASES = ("INSTALL", "PRE_BUILD", "BUILD", "POST_BUILD")
 SHELLS = {"sh": "sh", "/bin/sh": "sh", "bash": "bash", "/bin/bash": "bash"}
 WINDOWS_SHELLS = ("powershell.exe", "cmd.exe")
+READ_HERE = "JUNITXML"  # of the formats of a report; of the others only what they are
+TEST_FORMATS = (
+    READ_HERE,
+    "CUCUMBERJSON",
+    "NUNITXML",
+    "NUNIT3XML",
+    "TESTNGXML",
+    "VISUALSTUDIOTRX",
+)
+COVERAGE_FORMATS = ("CLOVERXML", "COBERTURAXML", "JACOCOXML", "SIMPLECOV")
 
 
 @dataclass(frozen=True)
@@ -40,14 +51,27 @@ class Obstacle:
 
 
 @dataclass(frozen=True)
-class ReportGroup:
-    """What a build's test results are in; `files` are patterns below `base_directory`."""
+class Files:
+    """Files that a buildspec names: patterns below `base_directory`, but those of `exclude`."""
 
-    name: str
-    files: tuple[str, ...]
-    file_format: str = "JUNITXML"
+    patterns: tuple[str, ...]
     base_directory: str = "."
     discard_paths: bool = False
+    exclude: tuple[str, ...] = ()
+
+    def expanded(self, expand: Callable[[str], str]) -> Files:
+        """Return the same with the values of the variables that are named."""
+        patterns, exclude = (tuple(map(expand, each)) for each in (self.patterns, self.exclude))
+        return Files(patterns, expand(self.base_directory), self.discard_paths, exclude)
+
+
+@dataclass(frozen=True)
+class ReportGroup:
+    """Where a build's test results are, and of which format."""
+
+    name: str
+    files: Files
+    file_format: str = READ_HERE
 
 
 @dataclass(frozen=True)
@@ -66,6 +90,7 @@ class Buildspec:
     exported_variables: tuple[str, ...] = ()
     runtimes: dict[str, str] = field(default_factory=dict)
     reports: tuple[ReportGroup, ...] = ()
+    artifacts: tuple[Files, ...] = ()  # the primary ones first
     has_cache: bool = False
     warnings: tuple[tuple[int, str], ...] = ()
     unknown: tuple[tuple[str, str], ...] = ()  # the section and the key

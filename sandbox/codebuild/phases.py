@@ -31,11 +31,11 @@ def run_phases(
     spec: Buildspec,
     shell: Shell,
     log: Log,
-    collect: Callable[[], tuple[Report, ...]] = tuple,
+    upload: Callable[[], tuple[tuple[Report, ...], str, str]],
 ) -> Outcome:
     """Run all phases that CodeBuild would run and return the build's outcome.
 
-    `collect` reads the reports, which on AWS belongs to the phase UPLOAD_ARTIFACTS.
+    `upload` is the phase UPLOAD_ARTIFACTS: it returns the reports, why it fails, and a hint.
     """
     first = Outcome("SUCCEEDED")
     for name in PHASES:
@@ -57,13 +57,13 @@ def run_phases(
             action = phase.on_failure.action
             if name in ("INSTALL", "PRE_BUILD") and action != "CONTINUE":
                 return first
-            if name == "BUILD" and action == "ABORT":
-                break
-    # The project has NO_ARTIFACTS: what is left of this phase are the reports. It is not reached
-    # when INSTALL or PRE_BUILD has failed, on AWS neither.
+            if name in ("BUILD", "POST_BUILD") and action == "ABORT":
+                return first
     enter(log, "UPLOAD_ARTIFACTS")
-    reports = collect()
-    complete(log, "UPLOAD_ARTIFACTS")
+    reports, reason, hint = upload()
+    complete(log, "UPLOAD_ARTIFACTS", "CLIENT_ERROR" if reason else "", reason)
+    if reason and not first.phase:
+        first = Outcome("FAILED", "UPLOAD_ARTIFACTS", reason, hint)
     return replace(first, reports=reports)
 
 

@@ -206,8 +206,8 @@ class Reader(CarefulWalk):
         text = self.text(node, "on-failure")
         if text.upper() in ("ABORT", "CONTINUE"):
             return OnFailure(text.upper())
-        match = re.fullmatch(r"RETRY(?:-(\d+))?(?:-(.+))?", text, re.DOTALL | re.IGNORECASE)
-        tries = int(match[1] or 3) if match else 0
+        match = re.fullmatch(r"RETRY(?:-([0-9]+))?(?:-(.+))?", text, re.DOTALL | re.IGNORECASE)
+        tries = int((match[1] or "3").lstrip("0")[:4] or 0) if match else 0
         if not match or tries > 100:
             raise self.fail(
                 node,
@@ -217,7 +217,11 @@ class Reader(CarefulWalk):
             )
         try:
             re.compile(match[2] or ".*")
-        except re.error as error:  # CodeBuild's own kind of regular expression is not documented
+        except (
+            re.error,
+            OverflowError,
+            RecursionError,
+        ) as error:  # CodeBuild's own kind of regular expression is not documented
             self.hinder(
                 node,
                 f"on-failure: {match[2]!r} is no regular expression to Python ({error})",

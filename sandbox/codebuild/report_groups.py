@@ -9,21 +9,17 @@ from collections.abc import Callable, Iterable
 
 import yaml
 
-from sandbox.codebuild.buildspec import ReportGroup
+from sandbox.codebuild.buildspec import (
+    COVERAGE_FORMATS,
+    READ_HERE,
+    TEST_FORMATS,
+    Files,
+    ReportGroup,
+)
 from sandbox.codebuild.yaml_nodes import Walk
 
 KEYS = ("files", "file-format", "base-directory", "discard-paths")
-TEST_FORMATS = (
-    "JUNITXML",
-    "CUCUMBERJSON",
-    "NUNITXML",
-    "NUNIT3XML",
-    "TESTNGXML",
-    "VISUALSTUDIOTRX",
-)
-COVERAGE_FORMATS = ("CLOVERXML", "COBERTURAXML", "JACOCOXML", "SIMPLECOV")
 FORMATS = (*TEST_FORMATS, *COVERAGE_FORMATS)
-READ_HERE = "JUNITXML"  # the others are named and passed over
 GROUPS = 5  # in one buildspec
 PassOver = Callable[[str, dict[str, yaml.Node], Iterable[str]], None]
 
@@ -65,7 +61,7 @@ def report_group(walk: Walk, name: str, node: yaml.Node, pass_over: PassOver) ->
     if file_format != READ_HERE:
         walk.warn(
             keys["file-format"],
-            f"file-format: {file_format} is passed over: this laptop reads {READ_HERE}",
+            f"file-format: {file_format} is checked; this laptop shows the cases of {READ_HERE}",
         )
     discard = given.get("discard-paths", "no").lower() in ("yes", "true")
-    return ReportGroup(name, files, file_format, given.get("base-directory") or ".", discard)
+    return ReportGroup(name, Files(files, given.get("base-directory") or ".", discard), file_format)

@@ -6,19 +6,24 @@ https://docs.aws.amazon.com/codebuild/latest/userguide/test-reporting.html
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from sandbox.codebuild.buildspec import ReportGroup
+from sandbox.codebuild.artifacts import NoFiles
+from sandbox.codebuild.buildspec import COVERAGE_FORMATS, READ_HERE, Files, ReportGroup
 from sandbox.codebuild.log import Log
+from sandbox.codebuild.project import Project
 
 # https://docs.aws.amazon.com/codebuild/latest/userguide/test-report.html
 CASES = 500  # in one report; of more, failed ones come first
 ORDER = ("FAILED", "ERROR", "UNKNOWN", "SKIPPED", "SUCCEEDED")
 FILES = 1000  # and
 BYTES = 16 << 20  # of one file: bounds of this laptop
+PROCESSING = "error processing report"
+ALLOW = "allow it in BuildRole of template.yml, then type `python3 -m sandbox up`"
+MAKE = "let a command make what `reports:` in the buildspec names, or leave the group out"
 
 
 @dataclass(frozen=True)
@@ -42,89 +47,84 @@ class Report:
     counts: tuple[tuple[str, int], ...] = ()  # of all cases, also those that are left out
     cases: tuple[Case, ...] = ()
     message: str = ""
+    file_format: str = "JUNITXML"
 
 
-# Reads the cases in a file's bytes; raises ValueError if it is not of its format.
-Read = Callable[[bytes], list[Case]]
+@dataclass(frozen=True)
+class Service:
+    """What takes in the files of reports.
+
+    `cases` reads those of a file of a format, and raises ValueError if it is none; `refusal`
+    returns why the build's role may not do some of these actions on a resource, or nothing.
+    """
+
+    cases: Callable[[bytes, str], list[Case]]
+    refusal: Callable[[list[str], str], str]
 
 
 def collect(
-    groups: tuple[ReportGroup, ...],
-    project: str,
-    source: Path,
-    formats: Mapping[str, Read],
+    groups: Iterable[ReportGroup],
+    project: Project,
+    find: Callable[[Files], dict[Path, str]],
+    service: Service,
     log: Log,
-) -> tuple[Report, ...]:
-    """Read the reports that a buildspec names, with CodeBuild's lines on the files."""
-    found = []
+) -> tuple[tuple[Report, ...], str, str]:
+    """Return the reports of these groups, why the build fails for them, and a hint.
+
+    The reasons are in the words of aws/aws-cdk#7367, aws/aws-cdk#13867 and aquasecurity/trivy#902.
+    """
+    found, faults, hint = [], [], ""
     for group in groups:
-        if group.file_format in formats:
-            report = read(group, project, source, formats[group.file_format], log)
-            shown = ", ".join(f"{count} {status.lower()}" for status, count in report.counts)
-            log.note(f"report {report.group}: {report.message or shown}")
-            found.append(report)
-    return tuple(found)
+        # A name makes a group of the project's, an ARN names one that is there.
+        arn, actions = group.name, ["CreateReport", "UpdateReport"]
+        if not arn.startswith("arn:"):
+            arn = f"{project.arn.replace(':project/', ':report-group/')}-{group.name}"
+            actions.insert(0, "CreateReportGroup")
+        is_coverage = group.file_format in COVERAGE_FORMATS
+        actions.append("BatchPutCodeCoverages" if is_coverage else "BatchPutTestCases")
+        if fault := service.refusal([f"codebuild:{action}" for action in actions], arn):
+            doing = "error creating report group" if "CreateReportGroup " in fault else PROCESSING
+            faults.append(f"{group.name}: [{doing}: {fault}]")
+            hint = ALLOW
+            continue
+        report = read(group, arn.partition(":report-group/")[2] or arn, find, service)
+        if report.status == "INCOMPLETE":
+            faults.append(f"{group.name}: [{report.message}]")
+            hint = hint or MAKE
+        shown = ", ".join(f"{count} {status.lower()}" for status, count in report.counts)
+        log.note(f"report {report.group}: {report.message or shown}")
+        found.append(report)
+    reason = f"Error in UPLOAD_ARTIFACTS phase: [{', '.join(faults)}]" if faults else ""
+    return tuple(found), reason, hint
 
 
-def read(group: ReportGroup, project: str, source: Path, parse: Read, log: Log) -> Report:
-    """Read the report of one group."""
-    # A name makes a group of the project's, an ARN names one that is there.
-    name = f"{project}-{group.name}"
-    if group.name.startswith("arn:"):
-        name = group.name.partition(":report-group/")[2] or group.name
-    files = list(islice(matching(group, source, log), FILES))
-    if not files:
-        return Report(name, "INCOMPLETE", message="no file was found that `files` names")
-    log.line(f"Found {len(files)} file(s)")
+def read(
+    group: ReportGroup, name: str, find: Callable[[Files], dict[Path, str]], service: Service
+) -> Report:
+    """Read the report of one group; it is INCOMPLETE if the build fails for it."""
+    report = Report(name, "INCOMPLETE", file_format=group.file_format)
     cases: list[Case] = []
-    base = source / group.base_directory
-    shown = tuple(
-        str(path.name if group.discard_paths else path.relative_to(base)) for path in files
-    )
-    for path, short in zip(files, shown, strict=True):
-        try:
-            if path.stat().st_size > BYTES:
-                raise ValueError(f"it has more than {BYTES >> 20} MB")
-            cases += parse(path.read_bytes())
-        except (OSError, ValueError) as error:
-            return Report(name, "INCOMPLETE", shown, message=f"{short} cannot be read: {error}")
+    try:
+        files = dict(islice(find(group.files).items(), FILES))
+        report = replace(report, files=tuple(files.values()))
+        for path in files:
+            try:
+                if path.stat().st_size > BYTES:
+                    raise ValueError(f"it has more than {BYTES >> 20} MB")
+                cases += service.cases(path.read_bytes(), group.file_format)
+            except (OSError, ValueError) as error:
+                return replace(report, message=f"{PROCESSING}: [{path}: {error}]")
+    except NoFiles as error:
+        return replace(report, message=str(error))
     counts = Counter(case.status for case in cases)
     bad = sum(counts[status] for status in ("FAILED", "ERROR", "UNKNOWN"))
-    kept = sorted(cases, key=lambda case: ORDER.index(case.status))[:CASES]
-    return Report(
-        name,
-        "FAILED" if bad else "SUCCEEDED",
-        shown,
-        tuple((status, counts[status]) for status in ORDER if counts[status]),
-        tuple(kept),
-        "" if cases else "no test case is in it",
+    nothing = "no test case is in it"
+    if group.file_format != READ_HERE:
+        nothing = f"this laptop shows no more of {group.file_format}"
+    return replace(
+        report,
+        status="FAILED" if bad else "SUCCEEDED",
+        counts=tuple((status, counts[status]) for status in ORDER if counts[status]),
+        cases=tuple(sorted(cases, key=lambda case: ORDER.index(case.status))[:CASES]),
+        message="" if cases else nothing,
     )
-
-
-def matching(group: ReportGroup, source: Path, log: Log) -> Iterator[Path]:
-    """Yield the files that a group names, each once, and none beyond the source's folder."""
-    base = source / group.base_directory
-    for text in (
-        f"Expanding base directory path: {group.base_directory}",
-        "Assembling file list",
-        f"Expanding {group.base_directory}",
-        f"Expanding file paths for base directory {group.base_directory}",
-        "Assembling file list",
-    ):
-        log.line(text)
-    seen = set()
-    root = source.resolve()
-    for pattern in group.files:
-        log.line(f"Expanding {pattern}")
-        matched = False
-        try:
-            for path in sorted(islice(base.glob(pattern.lstrip("/")), 10 * FILES)):
-                inside = path.is_file() and path.resolve().is_relative_to(root)
-                if inside and path.is_relative_to(base) and path not in seen:
-                    seen.add(path)
-                    matched = True
-                    yield path
-        except (OSError, ValueError, NotImplementedError, IndexError, RuntimeError):
-            matched = False  # no pattern at all
-        if not matched:
-            log.line(f"Skipping invalid file path {pattern}")

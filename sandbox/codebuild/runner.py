@@ -7,11 +7,11 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sandbox.codebuild import reports, source
-from sandbox.codebuild.buildspec import SHELLS, Buildspec
+from sandbox.codebuild import artifacts, reports, source
+from sandbox.codebuild.buildspec import SHELLS, Buildspec, Files
 from sandbox.codebuild.log import Log
 from sandbox.codebuild.phases import Outcome, complete, enter, run_phases
 from sandbox.codebuild.project import Project, Request
@@ -21,6 +21,7 @@ from sandbox.codebuild.variables import Secret, chosen_variables, exportable, ow
 from sandbox.codebuild.yaml_nodes import BuildspecError
 
 NOTHING = "no command ran, so nothing was tested and nothing released"
+MEND = 'mend it, `git commit -am "…"`, then `git push sandbox`'
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,14 @@ class Machine:
 
     `folder` stands for /codebuild. `check_out` puts the commit into an empty folder; `environment`
     adds the machine's variables (PATH, HOME, credentials) to those that the build has chosen;
-    `formats` has for each file format of a report what reads the test cases of such a file.
+    `reports` takes in what a build's tests have written.
     """
 
     folder: Path
     check_out: Callable[[Path], None]
     environment: Callable[[Mapping[str, str]], dict[str, str]]
     secret: Secret
-    formats: Mapping[str, reports.Read] = field(default_factory=dict)
+    reports: reports.Service
 
 
 def run(request: Request, project: Project, machine: Machine, log: Log) -> Outcome:
@@ -66,21 +67,22 @@ def run(request: Request, project: Project, machine: Machine, log: Log) -> Outco
         deadline,
         spec.version == "0.2",
     )
+
+    def find(files: Files) -> dict[Path, str]:
+        return artifacts.find(files.expanded(shell.expand), src, log)
+
+    def upload() -> tuple[tuple[reports.Report, ...], str, str]:
+        groups = [replace(each, name=log.shown(shell.expand(each.name))) for each in spec.reports]
+        return reports.collect(groups, project, find, machine.reports, log)
+
     try:
-        outcome = run_phases(
-            spec,
-            shell,
-            log,
-            lambda: reports.collect(spec.reports, project.name, src, machine.formats, log),
-        )
+        outcome = run_phases(spec, shell, log, upload)
         for line, text in spec.warnings:
             log.note(f"buildspec, line {line}: {text}")  # once more: it may be why, and unseen
         if not any(phase.commands or phase.finally_commands for phase in spec.phases.values()):
             outcome = replace(outcome, reason=NOTHING)
-        if outcome.status == "FAILED":
-            outcome = replace(
-                outcome, hint='mend it, `git commit -am "…"`, then `git push sandbox`'
-            )
+        if outcome.status == "FAILED" and not outcome.hint:
+            outcome = replace(outcome, hint=MEND)
         exported = shell.get(exportable(spec, project))
         for name, value in exported.items():
             log.note(f"exported variable {name}={value}")

@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from string import Template
 
 import psutil
 
@@ -98,6 +99,11 @@ class Shell:
         )
         values = done.stdout.decode(errors="replace").split("\0")
         return dict(zip(names, values, strict=False))
+
+    def expand(self, text: str) -> str:
+        """Return a text with the values of the variables that it names."""
+        names = re.findall(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)", text)
+        return Template(text).safe_substitute(self.get(names))
 
     def run(self, command: str) -> int:
         """Run one item and return its exit status; raises TimedOut when the time is over."""

@@ -4,6 +4,7 @@ Apart, because a shell that closes ends all that its process has started.
 """
 
 import base64
+import dataclasses
 import json
 import os
 import sys
@@ -11,9 +12,11 @@ import tempfile
 import traceback
 from pathlib import Path
 
+from sandbox.builds import junit
 from sandbox.codebuild import runner
 from sandbox.codebuild.log import Log
 from sandbox.codebuild.project import Project, Request
+from sandbox.codebuild.reports import Service
 from sandbox.codebuild.yaml_nodes import BuildspecError
 
 COMMIT = "c" * 40
@@ -61,11 +64,18 @@ def run(folder: Path, asked: dict) -> dict:
     )
     log = Log(folder / "log", **asked["log"])
     project = Project(**PROJECT | asked["project"])
-    machine = runner.Machine(work, check_out, environment, secret)
+
+    def refusal(actions, arn):
+        denied = [action for action in actions if action in asked["denied"]]
+        return f"AccessDeniedException: {denied[0]} on resource: {arn}" if denied else ""
+
+    service = Service(junit.cases, refusal)
+    machine = runner.Machine(work, check_out, environment, secret, service)
     outcome = runner.run(request, project, machine, log)
     log.close()
     raw = base64.b64encode((folder / "log").read_bytes()).decode()
     said = {"status": outcome.status, "phase": outcome.phase, "reason": outcome.reason}
+    said |= {"reports": [dataclasses.asdict(report) for report in outcome.reports]}
     said |= {"hint": outcome.hint, "exported": dict(outcome.exported)}
     return said | {"log": raw, "folder": str(work), "commit": COMMIT}
 

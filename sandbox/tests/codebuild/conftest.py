@@ -22,6 +22,7 @@ class Ran:
         assert "traceback" not in said, said["traceback"]
         self.status = said["status"] + (f" in {said['phase']}" if said["phase"] else "")
         self.reason, self.hint, self.exported = said["reason"], said["hint"], said["exported"]
+        self.reports = said["reports"]
         self.raw = base64.b64decode(said["log"])
         text = self.raw.decode(errors="replace")
         text = re.sub(r"(?m)^\[Container\] \S+ \S+ ", "[Container] ", text)
@@ -52,12 +53,12 @@ def run_build():
         text=True,
     )
 
-    def run(buildspec, project=None, ref=None, secrets=None, log=None):
+    def run(buildspec, project=None, ref=None, secrets=None, log=None, denied=()):
         if isinstance(buildspec, str):
             buildspec = buildspec.encode()
         text = None if buildspec is None else base64.b64encode(buildspec).decode()
         asked = {"buildspec": text, "project": project or {}, "ref": ref}
-        asked |= {"secrets": secrets or {}, "log": log or {}}
+        asked |= {"secrets": secrets or {}, "log": log or {}, "denied": denied}
         alone.stdin.write(json.dumps(asked) + "\n")
         alone.stdin.flush()
         return Ran(json.loads(alone.stdout.readline()))

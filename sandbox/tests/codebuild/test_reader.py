@@ -122,3 +122,23 @@ def test_any_text_is_a_buildspec_or_a_clear_error(request):
 def test_file_that_grows_without_end_is_refused(text, message):
     with pytest.raises(BuildspecError, match=message):
         read(text.encode())
+
+
+@pytest.mark.parametrize(
+    "word, tries",
+    [("RETRY-0-x", 0), ("RETRY-007", 7), ("RETRY-100", 100), ("RETRY-101", None),
+     ("RETRY-" + "9" * 5000, None), ("RETRY-" + "0" * 5000, 0)],
+)  # fmt: skip
+def test_retry_counts_to_100(word, tries):
+    text = f"version: 0.2\nphases: {{build: {{on-failure: {word}, commands: x}}}}".encode()
+    if tries is None:
+        with pytest.raises(BuildspecError, match="with a count of 0 to 100"):
+            read(text)
+    else:
+        assert read(text).phases["BUILD"].on_failure.tries == tries
+
+
+def test_retry_with_a_pattern_beyond_all_bounds_does_not_run_here():
+    text = b"version: 0.2\nphases: {build: {on-failure: 'RETRY-x{99999999999}', commands: x}}"
+    [found] = read(text).obstacles
+    assert "no regular expression" in found.text

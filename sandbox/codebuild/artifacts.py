@@ -1,0 +1,67 @@
+"""The files that a buildspec names, for its artifacts and its reports, as CodeBuild looks for them.
+
+https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html#build-spec.artifacts
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from sandbox.codebuild.buildspec import Files
+from sandbox.codebuild.log import Log
+
+MOST = 10_000  # files of one pattern that are looked at: a bound of this laptop
+
+
+class NoFiles(Exception):
+    """Nothing is where the buildspec says; the message is CodeBuild's."""
+
+
+def find(files: Files, source: Path, log: Log) -> dict[Path, str]:
+    """Return the files that a buildspec names, none beyond the source's folder, and their names.
+
+    Raises NoFiles if there is none.
+    """
+    log.line(f"Expanding base directory path: {files.base_directory}")
+    log.line("Assembling file list")
+    log.line(f"Expanding {files.base_directory}")
+    bases = [base for base in matching(files.base_directory, source, source) if base.is_dir()]
+    if not bases:
+        raise NoFiles(f"no matching base directory path found for {files.base_directory}")
+    log.line(f"Expanding file paths for base directory {files.base_directory}")
+    log.line("Assembling file list")
+    found: dict[Path, str] = {}
+    for pattern in files.patterns:
+        log.line(f"Expanding {pattern}")
+        known = len(found)
+        for base in bases:
+            for path in matching(pattern, base, source):
+                if path.is_file():
+                    name = path.name if files.discard_paths else str(path.relative_to(base))
+                    found[path] = log.shown(name)
+        if len(found) == known:
+            log.line(f"Skipping invalid file path {pattern}")
+    for base in bases:
+        for pattern in files.exclude:
+            for path in matching(pattern, base, source):
+                found.pop(path, None)
+    if not found:
+        raise NoFiles("no matching artifact paths found")
+    log.line(f"Found {len(found)} file(s)")
+    return found
+
+
+def matching(pattern: str, base: Path, source: Path) -> Iterator[Path]:
+    """Yield what a pattern names below a folder; nothing if it is no pattern at all."""
+    wanted = pattern.removeprefix(str(base)).lstrip("/")
+    root = source.resolve()
+    try:
+        paths = base.glob(wanted) if glob.has_magic(wanted) else iter([base / wanted])
+        for path in sorted(islice(paths, MOST)):
+            if path.exists() and path.resolve().is_relative_to(root):
+                yield path
+    except (OSError, ValueError, NotImplementedError, IndexError, RuntimeError):
+        return

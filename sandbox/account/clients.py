@@ -11,7 +11,6 @@ from typing import Any
 from sandbox.account import keys
 from sandbox.account.emulator import REGION, endpoint
 from sandbox.laptop.files import write
-from sandbox.laptop.network import direct
 from sandbox.laptop.paths import ACCOUNT, PYTHON
 from sandbox.laptop.processes import clean_environment, run
 
@@ -116,22 +115,3 @@ def refused_action(role_arn: str, session_name: str, actions: list[str], arn: st
                 f"{found['EvalActionName']} on resource: {arn}"
             )
     return ""
-
-
-def end_sessions(name: str) -> None:
-    """Let the credentials of all sessions of this name be over; AWS has no such call.
-
-    Raises OSError if the account does not answer.
-    """
-    import urllib.request
-
-    import botocore.auth
-    import botocore.awsrequest
-    import botocore.credentials
-
-    url = f"{endpoint()}/_sandbox/sessions/{name}"
-    request = botocore.awsrequest.AWSRequest("DELETE", url)
-    credentials = botocore.credentials.Credentials(*keys.of(keys.ROOT))
-    botocore.auth.SigV4Auth(credentials, "sts", REGION).add_auth(request)
-    signed = urllib.request.Request(url, headers=dict(request.headers), method="DELETE")
-    direct().open(signed, timeout=60).close()

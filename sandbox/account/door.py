@@ -11,33 +11,59 @@ import dataclasses
 import json
 import re
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-import h11._events
-import h11._readers
 from ministack.core import iam_evaluator, responses, router
 from ministack.core.sigv4 import decode_header_value
 
-from sandbox.account import internals, state
-from sandbox.account.wraps import downloads, iam
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from sandbox.account import http_api, internals, state
+from sandbox.account.http_server import App, Message, Receive, Scope, Send
+from sandbox.account.wraps import iam
 
 ENDPOINT = "/_aws/execute-api/"
 CONSOLE = "/console/"
 HEALTH = "/_ministack/health"
-DOWNLOADS = "/_ministack/lambda-code/"
-SESSIONS = "/_sandbox/sessions/"
 # MiniStack serves these to everybody, some with the power to wipe the account.
 INTERNAL = ("/_ministack", "/_localstack", "/_aws", "/_sandbox", "/restapis", "/health")
-PRINTABLE = bytes(range(0x21, 0x7F))
 LARGEST = 80 << 20  # bytes of a request's body: Lambda's 50 MB in base64
+# Of one to an HTTP API: https://docs.aws.amazon.com/apigateway/latest/developerguide/quotas.html
+PAYLOAD = 10 << 20
+JSON = {"Content-Type": "application/json"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """A request before the door."""
+
+    scope: Scope
+    headers: dict[str, str]
+    query: dict[str, list[str]]
+    is_by_name: bool  # sent to an API's own host name
+
+    @property
+    def path(self) -> str:
+        return str(self.scope["path"])
+
+    @property
+    def host(self) -> str:
+        return self.headers.get("host", "").lower()
+
+    @property
+    def is_of_a_page(self) -> bool:
+        """Tell whether a web page asks, and not a program or a person who types an address."""
+        site = self.headers.get("sec-fetch-site", "none")
+        return "origin" in self.headers or site not in ("none", "same-origin")
+
+    @property
+    def is_proven(self) -> bool:
+        """Tell whether the sandbox itself asks, or somebody to whom it gave this very address."""
+        given = self.headers.get(state.HEADER) or self.query.get("proof", [""])[0]
+        return state.is_proof(given, self.path)
+
+
+Answer = Callable[[Asked, Receive, Send], Awaitable[None]]
 
 
 def door(app: App, port: int, ready: Callable[[], None], console: App | None = None) -> App:
@@ -47,6 +73,18 @@ def door(app: App, port: int, ready: Callable[[], None], console: App | None = N
     """
     hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")}
     of_api = re.compile(rf"([a-z0-9]+)\.execute-api\.localhost:{port}")
+    pages, emulator = passing(console or app), passing(app)
+    # The first question whose answer is yes decides who answers; none below it is asked.
+    questions: tuple[tuple[Callable[[Asked], object], Answer], ...] = (
+        (lambda asked: asked.path.startswith(ENDPOINT), api(app)),
+        (lambda asked: asked.host not in hosts, refusing(f"this account is at 127.0.0.1:{port}")),
+        (lambda asked: console and f"{asked.path}/".startswith(CONSOLE), pages),
+        (lambda asked: asked.is_of_a_page, refusing("no web page may ask this account")),
+        (lambda asked: asked.path == HEALTH, emulator),
+        (lambda asked: asked.is_proven, ourselves(emulator)),
+        (lambda asked: asked.path.startswith(INTERNAL), refusing("this is no part of AWS")),
+        (lambda asked: True, signed(app)),
+    )
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -57,73 +95,113 @@ def door(app: App, port: int, ready: Callable[[], None], console: App | None = N
             await send({"type": "websocket.close", "code": 1008})
             return
         headers = headers_of(scope)
-        host = headers.get("host", "").lower()
-        named = of_api.fullmatch(host)
-        if named:  # the form of the stack's output
-            scope = at_path(scope, ENDPOINT + named[1], f"127.0.0.1:{port}")
-        path = scope["path"]
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        if path.startswith(ENDPOINT):
-            await app(as_http_api(scope), receive, apart(send))
-        elif host not in hosts:
-            await refuse(send, f"this account is at 127.0.0.1:{port}, not at {host!r}")
-        elif console and f"{path}/".startswith(CONSOLE):
-            await console(scope, receive, send)
-        elif "origin" in headers or headers.get("sec-fetch-site", "none") not in (
-            "none",
-            "same-origin",
-        ):
-            await refuse(send, "no web page may ask this account")
-        elif path == HEALTH or (path.startswith(DOWNLOADS) and downloads.is_signed(path, query)):
-            await app(scope, receive, without_cors(send))
-        elif path == state.ROUTE and state.is_proof(headers.get(state.HEADER, "")):
-            said = json.dumps(dataclasses.asdict(state.found())).encode()
-            await respond(send, 200, {"Content-Type": "application/json"}, said)
-        elif path.startswith(INTERNAL) and not path.startswith(SESSIONS):
-            await refuse(send, "this is no part of AWS")
-        else:
-            await signed(app, scope, headers, query, receive, without_cors(send))
+        named = of_api.fullmatch(headers.get("host", "").lower())
+        if named:  # the form of the stack's output
+            scope = http_api.at_path(scope, ENDPOINT + named[1], f"127.0.0.1:{port}")
+        asked = Asked(scope, headers, query, bool(named))
+        answer = next(answer for applies, answer in questions if applies(asked))
+        await answer(asked, receive, send)
 
     return guarded
 
 
-async def signed(
-    app: App,
-    scope: Scope,
-    headers: dict[str, str],
-    query: dict[str, list[str]],
-    receive: Receive,
-    send: Send,
-) -> None:
-    """Hand on a request whose header signature is right, and refuse all others as AWS does."""
-    method, path = scope["method"], scope["path"]
-    service = router.detect_service(method, path, headers, query)
-    body = await whole(receive)
-    raw = (scope.get("raw_path") or quote(path).encode()).decode("latin-1")
-    key = router.extract_access_key_id({"authorization": headers.get("authorization", "")}, None)
-    if body is None or not key or not headers["authorization"].startswith("AWS4-HMAC-SHA256 "):
-        found: Any = iam_evaluator.AuthError(
-            "MissingAuthenticationToken", "Request is missing Authentication Token"
-        )
-    else:
-        iam_evaluator.pin_signed_request(method, raw, query, scope["headers"])
-        iam_evaluator.pin_signed_body(body)
-        found = iam_evaluator.authenticate(key, responses.get_account_id())
-    if not isinstance(found, iam_evaluator.ResolvedCredential):
-        failure = found or iam_evaluator.AuthError("AccessDenied", "The request is not signed")
-        await respond(
-            send, *internals.credential_failure(service, "", str(uuid.uuid4()), failure, headers)
-        )
-    elif path.startswith(SESSIONS):
-        if method != "DELETE" or found.principal_type != "Root":
-            await refuse(send, "only the sandbox itself ends a session")
+def api(app: App) -> Answer:
+    """Return what hands on a request to an HTTP API, which answers everybody."""
+
+    async def answer(asked: Asked, receive: Receive, send: Send) -> None:
+        body = await whole(receive, PAYLOAD)
+        if body is None:
+            await respond(send, 413, JSON, b'{"message":"Request Entity Too Large"}')
             return
-        ended = iam.end_session(path.removeprefix(SESSIONS))
-        await respond(
-            send, 200, {"Content-Type": "application/json"}, json.dumps({"ended": ended}).encode()
-        )
-    else:
-        await app(scope, once(body or b"", receive), send)
+        if not asked.is_by_name:
+            send = http_api.apart(send, quote("/".join(asked.path.split("/")[:4])))
+        await app(http_api.as_read(asked.scope), once(body, receive), send)
+
+    return answer
+
+
+def passing(app: App) -> Answer:
+    """Return what hands on a request as it is."""
+
+    async def answer(asked: Asked, receive: Receive, send: Send) -> None:
+        await app(asked.scope, receive, without_cors(send))
+
+    return answer
+
+
+def ourselves(downloads: Answer) -> Answer:
+    """Return what answers the sandbox itself, and hands on who downloads a version's code."""
+
+    async def answer(asked: Asked, receive: Receive, send: Send) -> None:
+        if asked.path == state.ROUTE:
+            said = dataclasses.asdict(state.found())
+        elif asked.path.startswith(state.SESSIONS):
+            said = {"ended": iam.end_session(asked.path.removeprefix(state.SESSIONS))}
+        else:
+            await downloads(asked, receive, send)
+            return
+        await respond(send, 200, JSON, json.dumps(said).encode())
+
+    return answer
+
+
+def refusing(reason: str) -> Answer:
+    """Return what answers 403 with a reason."""
+
+    async def answer(_: Asked, receive: Receive, send: Send) -> None:
+        await respond(send, 403, JSON, json.dumps({"message": reason}).encode())
+
+    return answer
+
+
+def signed(app: App) -> Answer:
+    """Return what hands on a request whose header signature is right; others AWS refuses, too."""
+
+    async def answer(asked: Asked, receive: Receive, send: Send) -> None:
+        body, failure = await checked(asked, receive)
+        if failure:
+            service = router.detect_service(
+                asked.scope["method"], asked.path, asked.headers, asked.query
+            )
+            said = internals.credential_failure(
+                service, "", str(uuid.uuid4()), failure, asked.headers
+            )
+            await respond(send, *said)
+            return
+        await app(asked.scope, once(body, receive), without_cors(send))
+
+    return answer
+
+
+async def checked(asked: Asked, receive: Receive) -> tuple[bytes, Any]:
+    """Return the body of a signed request, and why it is refused, or None.
+
+    Whoever is unknown is refused before the body is read.
+    """
+    authorization = asked.headers.get("authorization", "")
+    key = router.extract_access_key_id({"authorization": authorization}, None)
+    missing = iam_evaluator.AuthError(
+        "MissingAuthenticationToken", "Request is missing Authentication Token"
+    )
+    if not key or not authorization.startswith("AWS4-HMAC-SHA256 "):
+        return b"", missing
+    account = responses.get_account_id()
+    known = iam_evaluator.resolve_credential(key, account)
+    if not isinstance(known, iam_evaluator.ResolvedCredential):
+        return b"", known
+    body = await whole(receive, LARGEST)
+    if body is None:
+        return b"", missing
+    raw = (asked.scope.get("raw_path") or quote(asked.path).encode()).decode("latin-1")
+    iam_evaluator.pin_signed_request(
+        asked.scope["method"], raw, asked.query, asked.scope["headers"]
+    )
+    iam_evaluator.pin_signed_body(body)
+    found = iam_evaluator.authenticate(key, account)
+    if isinstance(found, iam_evaluator.ResolvedCredential):
+        return body, None
+    return b"", found or iam_evaluator.AuthError("AccessDenied", "The request is not signed")
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
@@ -135,45 +213,8 @@ def headers_of(scope: Scope) -> dict[str, str]:
     return headers
 
 
-def as_http_api(scope: Scope) -> Scope:
-    """Return a request as an HTTP API reads it.
-
-    Repeated headers are joined by commas, and a query that is not encoded is encoded.
-    """
-    headers: dict[bytes, bytes] = {}
-    for name, value in scope["headers"]:
-        mark = b"; " if name == b"cookie" else b","
-        headers[name] = headers[name] + mark + value if name in headers else value
-    query = quote(scope["query_string"], safe=PRINTABLE).encode()
-    return {**scope, "headers": [*headers.items()], "query_string": query}
-
-
-def read_raw_queries() -> None:
-    """Let h11 read a query that is not encoded, as browsers and curl send it; it answers 400."""
-    target = rb"[\x21-\x3e\x40-\x7e]+(?:\?[\x21-\x7e\x80-\xff]*)?"
-    line = h11._readers.request_line_re.pattern.replace(
-        h11._events.request_target_re.pattern, target
-    )
-    h11._readers.request_line_re, h11._events.request_target_re = (
-        re.compile(line),
-        re.compile(target),
-    )
-
-
-def at_path(scope: Scope, prefix: str, host: str) -> Scope:
-    """Return a request to an API's own host name in the form that needs no name."""
-    headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
-    raw = scope.get("raw_path") or quote(scope["path"]).encode()
-    return {
-        **scope,
-        "path": prefix + scope["path"],
-        "raw_path": prefix.encode() + raw,
-        "headers": [*headers, (b"host", host.encode())],
-    }
-
-
-async def whole(receive: Receive) -> bytes | None:
-    """Return a request's body, or None if the client has gone or sends too much."""
+async def whole(receive: Receive, most: int) -> bytes | None:
+    """Return a request's body, or None if the client has gone or sends more than `most` bytes."""
     parts, size, more = [], 0, True
     while more:
         message = await receive()
@@ -181,7 +222,7 @@ async def whole(receive: Receive) -> bytes | None:
             return None
         parts.append(message.get("body", b""))
         size, more = size + len(parts[-1]), message.get("more_body", False)
-        if size > LARGEST:
+        if size > most:
             return None
     return b"".join(parts)
 
@@ -214,25 +255,6 @@ def without_cors(send: Send) -> Send:
     return sent
 
 
-def apart(send: Send) -> Send:
-    """Return a `send` that gives a function's page an origin of its own.
-
-    On AWS the console has another name than an endpoint. Here they share one, and a page of the
-    function would be a page of the console: https://www.w3.org/TR/CSP3/#directive-sandbox
-    """
-
-    async def sent(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = [*message["headers"]]
-            kinds = [value for name, value in headers if name.lower() == b"content-type"]
-            if any(word in kind.lower() for kind in kinds for word in (b"html", b"xml")):
-                headers.append((b"content-security-policy", b"sandbox allow-scripts allow-forms"))
-            message = {**message, "headers": headers}
-        await send(message)
-
-    return sent
-
-
 def then(send: Send, ready: Callable[[], None]) -> Send:
     """Return a `send` that calls `ready` when the emulator has read its state."""
 
@@ -242,13 +264,6 @@ def then(send: Send, ready: Callable[[], None]) -> Send:
         await send(message)
 
     return sent
-
-
-async def refuse(send: Send, reason: str) -> None:
-    """Answer 403 with a reason."""
-    await respond(
-        send, 403, {"Content-Type": "application/json"}, json.dumps({"message": reason}).encode()
-    )
 
 
 async def respond(send: Send, status: int, headers: dict[str, str], body: bytes) -> None:

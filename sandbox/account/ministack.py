@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sandbox.account import keys
 
 if TYPE_CHECKING:
-    from sandbox.account.door import App
+    from sandbox.account.http_server import App
     from sandbox.account.wraps.codebuild import Builds
 
 
@@ -23,7 +23,7 @@ def main(console: App | None = None, builds: Builds | None = None) -> None:
     from ministack import app
 
     try:
-        from sandbox.account import door, wraps
+        from sandbox.account import door, http_server, wraps
         from sandbox.account.wraps import codebuild, iam
     except AttributeError as error:  # of sandbox.account.internals
         sys.exit(f"error: the account needs MiniStack as requirements.txt pins it: {error}")
@@ -31,7 +31,8 @@ def main(console: App | None = None, builds: Builds | None = None) -> None:
     wraps.install()
     if builds:
         codebuild.serve(builds)
-    door.read_raw_queries()
+    http_server.read_raw_queries()
+    http_server.close_what_is_closed()
     key, secret = keys.of(keys.STUDENT)
     app.app = door.door(
         app.app,

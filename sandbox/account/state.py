@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +20,9 @@ from sandbox.account.emulator import endpoint
 STACK = "hello-user"
 ALIAS = "live"
 ROUTE = "/_sandbox/state"
+SESSIONS = "/_sandbox/sessions/"  # and the name of those that are to end
 HEADER = "x-sandbox-proof"
+LASTING = 600  # seconds that a proof is good for
 PATIENCE = 60  # seconds
 
 
@@ -52,33 +56,58 @@ def found() -> State:
     return State(outputs, template, project, version, description, weights)
 
 
-def proof() -> str:
-    """Return what only the holder of the root key can say; it does not give that away."""
+def proof(path: str, until: int | None = None) -> str:
+    """Return what proves, for some minutes, that the holder of the root key asks for a path.
+
+    Whoever is given it, as with the address of a download, learns nothing of the key.
+    """
     _, secret = keys.of(keys.ROOT)
-    return hmac.new(secret.encode(), ROUTE.encode(), "sha256").hexdigest()
+    until = until or int(time.time()) + LASTING
+    return f"{until}.{hmac.new(secret.encode(), f'{until} {path}'.encode(), 'sha256').hexdigest()}"
 
 
-def is_proof(given: str) -> bool:
-    """Tell whether it is the sandbox itself that asks."""
-    return hmac.compare_digest(given.encode(errors="replace"), proof().encode())
+def is_proof(given: str, path: str) -> bool:
+    """Tell whether that is a proof for a path, and still good."""
+    said = re.fullmatch(r"([0-9]{1,12})\.[0-9a-f]{64}", given)
+    return (
+        said is not None
+        and time.time() < int(said[1])
+        and hmac.compare_digest(given, proof(path, int(said[1])))
+    )
 
 
 def ask() -> State:
     """Ask the account; raises Mistake if it does not run or does not answer."""
+    try:
+        return State(**json.loads(request("GET", ROUTE)))
+    except (OSError, ValueError, TypeError) as error:
+        raise Mistake(
+            f"the account does not answer: {error}", "type `python3 -m sandbox up`"
+        ) from None
+
+
+def end_sessions(name: str) -> None:
+    """Let the credentials of all sessions of this name be over; AWS has no such call.
+
+    Raises OSError if the account does not answer.
+    """
+    request("DELETE", SESSIONS + name)
+
+
+def request(method: str, path: str) -> bytes:
+    """Return what the account answers to the sandbox itself; raises OSError if it does not."""
     import http.client  # 20 ms, for those that need it
 
     host = endpoint().removeprefix("http://")
     connection = http.client.HTTPConnection(host, timeout=PATIENCE)
     try:
-        connection.request("GET", ROUTE, headers={HEADER: proof()})
+        connection.request(method, path, headers={HEADER: proof(path)})
         with connection.getresponse() as answer:
             said = answer.read()
-        if answer.status != 200:
-            raise OSError(f"HTTP {answer.status}")
-        return State(**json.loads(said))
-    except (OSError, http.client.HTTPException, ValueError, TypeError) as error:
-        raise Mistake(
-            f"the account does not answer: {error}", "type `python3 -m sandbox up`"
-        ) from None
+    except http.client.HTTPException as error:
+        raise OSError(repr(error)) from None
     finally:
         connection.close()
+    if answer.status != 200:
+        raise OSError(f"HTTP {answer.status}")
+    return said

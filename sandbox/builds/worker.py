@@ -20,14 +20,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sandbox import Mistake
-from sandbox.account import logs, releases, secrets, stack
-from sandbox.account.clients import (
-    assume_role,
-    aws_environment,
-    client,
-    end_sessions,
-    refused_action,
-)
+from sandbox.account import logs, releases, secrets, stack, state
+from sandbox.account.clients import assume_role, aws_environment, client, refused_action
 from sandbox.builds import hints, image, junit, packages, progress
 from sandbox.builds.credentials import served
 from sandbox.builds.queue import end_leftovers, pending
@@ -203,7 +197,7 @@ def finish(build: Build, outcome: Outcome, project: Project | None = None) -> No
     released = None
     wait_for_sdk()
     try:
-        end_sessions(session)  # what the build may have left behind releases nothing any more
+        state.end_sessions(session)  # what the build may have left behind releases nothing any more
         discard_work()
         repository.place_hooks()
         if status == "SUCCEEDED":

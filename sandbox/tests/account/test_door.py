@@ -11,16 +11,18 @@ import socket
 import stat
 import subprocess
 import threading
+import time
 import urllib.parse
 
 import botocore.auth
 import botocore.awsrequest
 import botocore.credentials
 import botocore.exceptions
+import psutil
 import pytest
-from lone_account import NAME, answering, zipped
+from lone_account import NAME, OURS, Account, answering, zipped
 
-from sandbox.account import keys
+from sandbox.account import keys, state
 
 EVIL = {
     "FunctionName": "evil",
@@ -252,20 +254,161 @@ def test_endpoint_answers_by_the_name_in_the_stack_s_output(account):
     assert functions(account) == ["hello_user"]
 
 
-def test_session_that_is_over_is_refused(account):
+@pytest.fixture
+def ourselves(account, monkeypatch):
+    """This process as the sandbox itself, which has root's key."""
+    monkeypatch.setattr(keys, "FILE", account.folder / "keys.json")
+    monkeypatch.setattr(state, "endpoint", lambda: f"http://127.0.0.1:{account.port}")
+
+
+def test_session_that_is_over_is_refused(account, ourselves):
     functions = account.as_build("lambda", "AWSCodeBuild-over")
     other = account.as_build("lambda", "AWSCodeBuild-other")
     functions.get_function(**NAME)
-    path = "/_sandbox/sessions/AWSCodeBuild-over"
-    for headers in ({}, signed(account, "DELETE", path, "sts")):
+    path = f"{state.SESSIONS}AWSCodeBuild-over"
+    of_other = {state.HEADER: state.proof(f"{state.SESSIONS}AWSCodeBuild-other")}
+    for headers in (
+        {},
+        of_other,
+        signed(account, "DELETE", path, "sts"),
+        signed(account, "DELETE", path, "sts", keys.ROOT),
+    ):
         assert account.ask("DELETE", path, headers)[0] == 403
     functions.get_function(**NAME)
-    headers = signed(account, "DELETE", path, "sts", keys.ROOT)
-    assert account.ask("DELETE", path, headers)[::2] == (200, b'{"ended": 1}')
+    state.end_sessions("AWSCodeBuild-over")
     with pytest.raises(botocore.exceptions.ClientError) as error:
         functions.update_alias(**NAME, Name="live", FunctionVersion="1")
     assert error.value.response["Error"]["Code"] == "ExpiredTokenException"
     other.get_function(**NAME)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda right: "",
+        lambda right: right.replace(".", "\u00b2."),
+        lambda right: "9" * 5000 + right[right.index(".") :],
+        lambda right: f"{int(right.partition('.')[0]) + 1}" + right[right.index(".") :],
+        lambda right: right[:-1] + ("0" if right[-1] != "0" else "1"),
+        lambda right: state.proof("/elsewhere"),
+        lambda right: state.proof(right, 1),
+    ],
+)
+def test_proof_that_is_not_right_is_refused(account, ourselves, make):
+    path = urllib.parse.urlsplit(
+        account.client("lambda").get_function(**NAME)["Code"]["Location"]
+    ).path
+    for where in (state.ROUTE, path):
+        right = state.proof(where)
+        wrong = make(right)
+        assert account.ask("GET", where, {state.HEADER: right})[0] == 200
+        assert account.ask("GET", where, {state.HEADER: wrong.encode()})[0] == 403
+        assert account.ask("GET", f"{where}?proof={urllib.parse.quote(wrong)}")[0] == 403
+
+
+def test_proof_is_over_after_its_time(account, ourselves):
+    assert account.ask("GET", state.ROUTE, {state.HEADER: state.proof(state.ROUTE, 1)})[0] == 403
+
+
+def answering_with(headers):
+    return zipped(
+        "def hello_user_handler(event, context):\n"
+        f"    return {{'statusCode': 200, 'body': '<b>', 'headers': {headers!r}, 'cookies':\n"
+        "        ['a=1; Path=/; HttpOnly', 'b=2', 'c=3; path=/x; PATH = /y/;Secure',\n"
+        "        'd=4;Path=q']}\n"
+    )
+
+
+@pytest.mark.parametrize("kind", ["", "*/*", "foo", "text", "text/html", "image/svg+xml", "a/b"])
+def test_answer_of_a_function_has_nothing_of_the_console_s_origin(account, kind):
+    reaching = {"Clear-Site-Data": '"*"', "service-worker-allowed": "/", "Alt-Svc": 'h2=":1"'}
+    given = {"content-type": kind, "X-Content-Type-Options": "no", **reaching}
+    account.publish(answering_with(given))
+    connection = http.client.HTTPConnection("127.0.0.1", account.port, timeout=30)
+    connection.request("GET", "/_aws/execute-api/hellouser/default/hello_user")
+    headers = connection.getresponse().headers
+    connection.close()
+    assert headers.get_all("Content-Security-Policy") == ["sandbox allow-scripts allow-forms"]
+    assert headers.get_all("X-Content-Type-Options") == ["nosniff"]
+    assert not {name.lower() for name in reaching} & {name.lower() for name in headers}
+    place = "/_aws/execute-api/hellouser"
+    assert headers.get_all("Set-Cookie") == [
+        f"a=1; Path={place}; HttpOnly",
+        "b=2",
+        f"c=3; Path={place}/y;Secure",
+        "d=4",
+    ]
+
+
+def test_answer_under_an_api_s_own_name_is_as_the_function_gave_it(account):
+    account.publish(answering_with({"content-type": "text/html"}))
+    connection = http.client.HTTPConnection("127.0.0.1", account.port, timeout=30)
+    host = {"Host": f"hellouser.execute-api.localhost:{account.port}"}
+    connection.request("GET", "/default/hello_user", headers=host)
+    headers = connection.getresponse().headers
+    connection.close()
+    assert "Content-Security-Policy" not in headers
+    assert headers.get_all("Set-Cookie")[0] == "a=1; Path=/; HttpOnly"
+
+
+def test_connection_is_closed_when_its_client_has_closed_it(account):
+    """And all at once: none is kept for the 75 seconds that an idle one may be open."""
+    process = psutil.Process(account.process.pid)
+    before = process.num_fds()
+    request = f"GET /_ministack/health HTTP/1.1\r\nHost: 127.0.0.1:{account.port}\r\n\r\n"
+    for number in range(100):
+        with socket.create_connection(("127.0.0.1", account.port), timeout=30) as connection:
+            if number % 2:  # the others go without a word
+                connection.sendall(request.encode())
+                assert connection.recv(12) == b"HTTP/1.1 200"
+    deadline = time.monotonic() + 30
+    while process.num_fds() > before + 5:
+        assert time.monotonic() < deadline, process.num_fds() - before
+        time.sleep(0.05)
+
+
+@pytest.mark.long
+def test_five_thousand_requests_at_256_descriptors_all_get_their_answer(tmp_path):
+    few = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256)); {OURS}"
+    account = Account(tmp_path, few)
+    try:
+        assert [account.ask("GET", "/_ministack/health")[0] for _ in range(5000)] == [200] * 5000
+    finally:
+        account.end()
+
+
+def test_client_may_ask_again_on_the_same_connection(account):
+    connection = http.client.HTTPConnection("127.0.0.1", account.port, timeout=30)
+    connection.connect()
+    mine = connection.sock
+    for _ in range(3):
+        connection.request("GET", "/_ministack/health")
+        connection.getresponse().read()
+        assert connection.sock is mine
+    connection.close()
+
+
+def test_stranger_is_refused_before_the_body_is_read(account):
+    stranger = signed(account) | {"Content-Length": str(1 << 20)}
+    stranger["Authorization"] = stranger["Authorization"].replace(
+        account.keys[keys.STUDENT][0], "AKIAIOSFODNN7EXAMPLE"
+    )
+    for headers in ({"Content-Length": str(79 << 20)}, stranger):
+        connection = http.client.HTTPConnection("127.0.0.1", account.port, timeout=30)
+        connection.putrequest("POST", FUNCTIONS)
+        for name, value in headers.items():
+            if name != "host":
+                connection.putheader(name, value)
+        connection.endheaders()  # and no byte of the body
+        assert connection.getresponse().status == 403
+        connection.close()
+
+
+def test_payload_of_an_api_has_a_bound(account):
+    account.publish(answering("read"))
+    path = "/_aws/execute-api/hellouser/default/hello_user"
+    status, _, body = account.ask("POST", path, body=b"x" * ((10 << 20) + 1))
+    assert (status, body) == (413, b'{"message":"Request Entity Too Large"}')
 
 
 def test_function_has_its_own_role_and_no_other(account):

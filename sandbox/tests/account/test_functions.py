@@ -213,24 +213,6 @@ def test_answer_is_made_of_what_is_returned(account, returned, status, kind, bod
     assert text == body
 
 
-@pytest.mark.parametrize(
-    "kind, apart",
-    [("text/html", True), ("application/xhtml+xml", True), ("image/SVG+XML", True), ("a/b", False)],
-)
-def test_page_of_a_function_has_an_origin_of_its_own(account, kind, apart):
-    """The console is at the same address: a function's page must not be one of its pages."""
-    account.publish(
-        zipped(
-            "def hello_user_handler(event, context):\n"
-            f"    kind = {{'content-type': {kind!r}}}\n"
-            "    return {'statusCode': 200, 'body': '', 'headers': kind}\n"
-        )
-    )
-    _, headers, _ = account.get()
-    policy = {name.lower(): value for name, value in headers.items()}.get("content-security-policy")
-    assert policy == ("sandbox allow-scripts allow-forms" if apart else None)
-
-
 def test_cookies_are_set_one_by_one(account):
     text = HANDLER.replace("200", "200, 'cookies': ['a=1', 'b=2']")
     account.publish(zipped(text))

@@ -51,12 +51,12 @@ def test_state_is_told_to_nobody_else(asked, proof):
     headers = {} if proof is None else {state.HEADER: proof.encode()}
     status, _, body = asked.ask("GET", state.ROUTE, headers)
     assert (status, b"hello_user" in body) == (403, False)
-    page = {state.HEADER: state.proof(), "Origin": "http://evil.example"}
+    page = {state.HEADER: state.proof(state.ROUTE), "Origin": "http://evil.example"}
     assert asked.ask("GET", state.ROUTE, page)[0] == 403
 
 
 def test_proof_does_not_give_the_key_away(asked):
-    assert asked.keys[keys.ROOT][1] not in state.proof()
+    assert asked.keys[keys.ROOT][1] not in state.proof(state.ROUTE)
 
 
 def test_account_that_does_not_answer_is_a_clear_error(asked, monkeypatch):

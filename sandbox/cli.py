@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "up": commands.up,
     "build": commands.build,
+    "stop": commands.stop,
     "url": commands.url,
     "env": commands.env,
     "status": commands.status,
@@ -169,6 +170,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         hint = "type the same again: what is there already stays"
         if records.unfinished():
-            hint = "a build that has started goes on; `python3 -m sandbox status` shows it"
+            hint = "a build that has started goes on; `python3 -m sandbox stop` ends it"
         print(f"error: interrupted\nhint: {hint}", file=sys.stderr)
         return 130

@@ -43,9 +43,11 @@ def up(_: argparse.Namespace) -> int:
             repository.tell_whose_fork()
         restart = not emulator.answers()
         if restart:
-            queue.stop_workers()  # the account that it built for is gone
-        idle = held.enter_context(lock("worker", wait=restart))
-        emulator.bring_up()
+            emulator.stop()
+            queue.end_orphans()
+        idle = held.enter_context(lock("worker", wait=restart))  # no build while it is restored
+        if restart:
+            emulator.bring_up()
         first = not records.numbers()
         # A build that runs moves the alias itself; before any there is nothing to keep.
         keep = idle and not first
@@ -58,8 +60,6 @@ def up(_: argparse.Namespace) -> int:
             releases.restore(records.green_versions())
             for setting in releases.settings_to_come():
                 say(f"The next build publishes {setting}: `python3 -m sandbox build` starts one")
-        if first:
-            queue.start_worker()  # what it loads takes as long as what comes now
         repository.make()
         if git("status", "--porcelain").stdout.strip():
             say("You have changes that are not committed: no push and no build contains them")
@@ -68,16 +68,15 @@ def up(_: argparse.Namespace) -> int:
     for path in records.unreadable():
         say(f"{path.relative_to(paths.ROOT)} cannot be read and is passed over")
     for build in records.unfinished()[-1:]:  # the end of a queue that lost its worker
-        queue.start_worker()
         show(build, sys.stderr)
-    status = build_main(has_worker=first)
+    status = build_main()
     print(stack.url())
     print(f'Try it: curl "{stack.url()}?user=CI%20CD%20Developer"')
     print(f"Look at it: {key.address_with_key()}")
     return 0 if status == "SUCCEEDED" else 1
 
 
-def build_main(has_worker: bool) -> str:
+def build_main() -> str:
     """Build the fork's main unless it has been built, and return how that went."""
     from sandbox.builds import follow, queue, records
     from sandbox.codebuild.project import NO_COMMIT
@@ -93,8 +92,6 @@ def build_main(has_worker: bool) -> str:
             say(line)
         return newest.status
     if not newest or newest.has_ended:
-        if not has_worker:
-            queue.start_worker()
         push = Push(NO_COMMIT, main, "refs/heads/main")
         newest = queue.submit(main, "main", "root", push, in_colour(sys.stderr))
     return show(newest, sys.stderr).status
@@ -121,11 +118,13 @@ def receive() -> int:
     submitted: list[Build] = []
     try:
         place.refuse_another()
-        from sandbox.builds import queue
-
-        queue.start_worker()  # before anything else is loaded: it is what a push waits for
         from sandbox.builds import pushes
 
+        with lock("up", wait=False) as free:
+            pass
+        if not free:  # what a build needs is being made
+            with busy("Waiting for `python3 -m sandbox up`"), lock("up"):
+                pass
         coloured = pushed_in_colour()
         pushes.submit(sys.stdin.buffer, submitted, coloured)
         for build in submitted:
@@ -140,10 +139,8 @@ def receive() -> int:
 
 def build(arguments: argparse.Namespace) -> int:
     """start a build of the fork's main, or of a commit in the fork, without a push"""
-    from sandbox.builds import queue
-
-    queue.start_worker()
     from sandbox.account import stack
+    from sandbox.builds import queue
     from sandbox.fork import repository
 
     repository.tell_whose_fork()
@@ -152,6 +149,21 @@ def build(arguments: argparse.Namespace) -> int:
     coloured = in_colour(sys.stdout)
     ended = show(queue.submit(commit, wanted, "root", coloured=coloured), sys.stdout)
     return 0 if ended.status == "SUCCEEDED" else 1
+
+
+def stop(_: argparse.Namespace) -> int:
+    """end the build that runs; the next one's turn comes"""
+    from sandbox.builds import follow, queue, records
+
+    running = next(iter(records.unfinished()), None)
+    if not running:
+        raise Mistake("no build runs", "type `python3 -m sandbox status` to see how they ended")
+    with busy(f"Stopping build {running.number}"):
+        ended = queue.stop(running)
+    if not ended.has_ended:
+        raise Mistake(f"build {ended.number} has not ended yet", "type the same again")
+    print(follow.verdict(ended, "")[-1])
+    return 0
 
 
 def url(_: argparse.Namespace) -> int:
@@ -239,9 +251,9 @@ def down(_: argparse.Namespace) -> int:
     from sandbox.fork import repository
 
     with busy(f"Stopping, and removing {paths.FOLDER.name}/"), lock("up"):
-        queue.stop_workers()
-        processes.end(processes.started("sandbox", "prepare"))
         emulator.stop(keep=False)
+        queue.end_orphans()
+        processes.end(processes.started("sandbox", "prepare"))
         repository.remove_remote()
         place.set_aside()
     place.remove()
@@ -249,7 +261,7 @@ def down(_: argparse.Namespace) -> int:
 
 
 def work() -> int:
-    """run what is queued; only a build that was submitted calls this"""
+    """run what is queued; only the account's process calls this"""
     from sandbox.builds import worker
 
     worker.work()

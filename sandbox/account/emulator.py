@@ -47,22 +47,19 @@ def running() -> dict[str, Any] | None:
 
 
 def answers() -> bool:
-    """Tell whether the account answers its health check."""
+    """Tell whether the account answers its health check, and its keys are known."""
     try:
         with direct().open(endpoint() + "/_ministack/health", timeout=10) as answer:
-            return bool(answer.status == 200)
+            return bool(answer.status == 200 and keys.FILE.exists())
     except (OSError, Mistake):
         return False
 
 
 def bring_up() -> None:
-    """Start MiniStack unless it runs and answers, on the port that it had before if that is free.
+    """Start MiniStack, on the port that it had before if that is free.
 
     Raises Mistake if it does not start.
     """
-    if answers() and keys.FILE.exists():
-        return
-    stop()
     for folder in (ACCOUNT / "state", ACCOUNT / "tmp", ACCOUNT / "home"):
         folder.mkdir(parents=True, exist_ok=True)
     port = free_port(read_object(STATE).get("port", 0))

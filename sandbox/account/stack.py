@@ -123,5 +123,10 @@ def log_group(project: Project) -> str:
 
 
 def deployed_template() -> dict[str, Any]:
-    """Return the stack's template: MiniStack's BatchGetProjects has no webhook and no log group."""
-    return template.load(state.ask().template)
+    """Return the stack's template: MiniStack's BatchGetProjects has no webhook and no log group.
+
+    Raises Mistake if the stack is not there.
+    """
+    if found := state.ask().template:
+        return template.load(found)
+    raise Mistake(f"the account has no stack {state.STACK}", "type `python3 -m sandbox up`")

@@ -7,28 +7,28 @@ import time
 from typing import TextIO
 
 from sandbox import Mistake
-from sandbox.account import endpoint, releases, stack
-from sandbox.builds.queue import WORKER_LOG, start_worker, worker_lives
+from sandbox.account import emulator, endpoint, releases, stack
+from sandbox.builds import progress, queue
 from sandbox.builds.records import Build, load, unfinished
 from sandbox.builds.screen import Screen
 from sandbox.fork import repository
 from sandbox.laptop.files import taken_down
 from sandbox.laptop.paths import ROOT
-from sandbox.laptop.processes import started
-from sandbox.laptop.terminal import BOLD, GREEN, INVERSE, RED, harmless, painted, say
+from sandbox.laptop.terminal import BOLD, GREEN, INVERSE, RED, harmless, one_line, painted, say
 
-RESTARTS = 3
-PATIENCE = 1  # seconds without a worker after which one is looked for
+LOOK, LOOKS = 2, 3  # seconds between two looks for a worker; so many without one are too many
+SILENCE, AGAIN = 10, 30  # seconds without output until a follower is told why, and told again
+SHORT = 60  # characters of a command
+UP = "type `python3 -m sandbox up`"
 
 
 def follow(build: Build, out: TextIO, coloured: bool = False) -> Build:
     """Show a build's log as it grows, until the build has ended, and return its last record.
 
-    Raises Mistake if the sandbox is taken down, or if no worker stays alive.
+    Raises Mistake if the sandbox is taken down, or if nothing is left that runs builds.
     """
     screen = Screen(out, coloured, build.coloured)
-    restart_at, stuck, tries = time.monotonic() + PATIENCE, build, 0
-    told = False
+    look_at, told_at, alone = time.monotonic() + LOOK, 0.0, 0
     with open(build.log, "rb") as stream:
         while True:
             known = load(build.number)
@@ -36,29 +36,58 @@ def follow(build: Build, out: TextIO, coloured: bool = False) -> Build:
                 raise taken_down()
             while piece := stream.read(1 << 16):
                 screen.write(piece)
+                look_at, told_at = time.monotonic() + SILENCE, 0.0
             if known.has_ended:
                 screen.end()
                 return known
             screen.sign()
             time.sleep(0.02)
-            if worker_lives():
-                restart_at = time.monotonic() + PATIENCE
-            elif time.monotonic() > restart_at and started("sandbox", "work"):
-                restart_at = time.monotonic() + PATIENCE
-                if not told:
-                    say("waiting for the program that runs the builds: it is starting")
-                told = True
-            elif time.monotonic() > restart_at:
-                # It was killed. A new one ends the record and takes the rest of the queue.
-                oldest = next(iter(unfinished()), known)
-                stuck, tries = oldest, tries + 1 if oldest == stuck else 1
-                if tries > RESTARTS:
-                    raise Mistake(
-                        f"the program that runs the builds ends at once: read {WORKER_LOG}",
-                        "is the disk full? Mend it, then type `python3 -m sandbox up`",
-                    )
-                start_worker()
-                restart_at = time.monotonic() + 3
+            if time.monotonic() < look_at:
+                continue
+            look_at = time.monotonic() + LOOK
+            alone = 0 if queue.worker_lives() else alone + 1
+            if alone == LOOKS:
+                raise no_worker()
+            if time.monotonic() > told_at + AGAIN:
+                told_at = time.monotonic()
+                screen.clear()
+                for text in what_goes_on(known):
+                    say(text)
+
+
+def no_worker() -> Mistake:
+    """Return the mistake of somebody for whom nobody builds."""
+    if not emulator.running():
+        return Mistake("the account has ended, and the build with it", UP)
+    return Mistake(
+        f"the program that runs the builds ends at once: read {queue.WORKER_LOG}",
+        f"is the disk full? Mend it, then {UP}",
+    )
+
+
+def what_goes_on(build: Build) -> list[str]:
+    """Return what a build does that shows nothing, or what it waits for, and how to end that."""
+    first = next(iter(unfinished()), build)
+    if first.status != "IN_PROGRESS":
+        return ["waiting for the worker, which gets ready for the next build"]
+    what = f"build {first.number}, which {doing(first)}"
+    return [
+        f"waiting for {what}" if first.number != build.number else f"this is {what}",
+        "hint: type `python3 -m sandbox stop` to end it",
+    ]
+
+
+def doing(build: Build) -> str:
+    """Return what a build that runs is at, and for how long."""
+    phases = progress.read(build.progress).phases
+    if not phases:
+        return "has just begun"
+    what, since = f"been in {phases[-1].name}", phases[-1].started
+    if phases[-1].commands and phases[-1].commands[-1].ended is None:
+        last = phases[-1].commands[-1]
+        text = one_line(last.text.strip().partition("\n")[0])[:SHORT]
+        what, since = f"run {text}", last.started
+    return f"has {what} for {time.time() - since:.0f} s"
 
 
 def row(build: Build, killed: bool) -> str:

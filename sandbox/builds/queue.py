@@ -1,45 +1,29 @@
-"""The queue of builds, and the worker that is started for it."""
+"""The queue of builds, and the worker that is woken for it."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import select
 import shutil
+import signal
+import sys
 import time
 import uuid
-from collections.abc import Iterator
 
 from sandbox.builds.records import Build, load, newest_first, numbers, unfinished
 from sandbox.fork import repository
 from sandbox.fork.webhook import Push
 from sandbox.laptop.files import lock
-from sandbox.laptop.paths import ACCOUNT, BUILDS, FOLDER, VENV
-from sandbox.laptop.processes import clean_environment, end, start, started
+from sandbox.laptop.network import way_to_registry
+from sandbox.laptop.paths import BUILDS, FOLDER
+from sandbox.laptop.place import delete
+from sandbox.laptop.processes import end, started
 
 WORKER_LOG = FOLDER / "worker.log"
+BELL = FOLDER / "bell"  # a pipe with a name: who queues a build writes into it, the worker reads
 PATIENCE = 10  # seconds that StopBuild waits
-
-
-def start_worker() -> None:
-    """Start a process that runs what is queued, apart from the push that asked for it.
-
-    Whoever submits a build starts one, best before it knows which build: loading what it takes to
-    talk to the account takes as long as finding that out. A build goes on when the push that
-    started it is interrupted, as on AWS.
-    """
-    env = clean_environment(ACCOUNT / "home", VENV / "bin")
-    start("sandbox", "work", output=WORKER_LOG, env=env)
-
-
-def worker_lives() -> bool:
-    """Tell whether some process holds the worker's lock."""
-    with lock("worker", wait=False) as free:
-        return not free
-
-
-def abandoned() -> list[Build]:
-    """Return the builds that have not ended and have lost their worker, the oldest first."""
-    if not unfinished() or started("sandbox", "work"):
-        return []
-    return unfinished()  # once more: it may have ended them just now
+PAUSE = 2  # seconds after which the worker looks at the queue, also if somebody has broken the bell
 
 
 def submit(
@@ -49,7 +33,9 @@ def submit(
     push: Push | None = None,
     coloured: bool = False,
 ) -> Build:
-    """Put a build into the queue and return it; the caller starts a worker.
+    """Put a build into the queue, wake the worker, and return the build.
+
+    It goes on when the push that asked for it is interrupted, as on AWS.
 
     Of two pushes at the same moment, the hook of the second may be the first to come here. Then the
     first push gets the second one's build: its own would put the older commit live.
@@ -71,18 +57,59 @@ def submit(
             ref=push.ref if push else None,
             before=push.before if push else None,
             coloured=coloured,
+            registry=way_to_registry(),
         )
         build.folder.mkdir()
         try:
             build.log.touch()
-            return build.change()
+            build = build.change()
         except OSError:  # nobody could read what is half there
             shutil.rmtree(build.folder, ignore_errors=True)
             raise
+    ring()
+    return build
 
 
-def stop_workers() -> None:
-    """Stop the workers, and with them the build that runs and all that it has started."""
+def ring() -> None:
+    """Wake the worker; one that has yet to start looks at the queue anyway."""
+    with contextlib.suppress(OSError):
+        bell = os.open(BELL, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        os.write(bell, b"\n")
+        os.close(bell)
+
+
+def listen() -> int:
+    """Return the worker's end of the bell."""
+    if not BELL.is_fifo():
+        delete(BELL)
+        os.mkfifo(BELL, 0o600)
+    listening = os.open(BELL, os.O_RDONLY | os.O_NONBLOCK)
+    os.open(BELL, os.O_WRONLY)  # without a writer it could be read all the time
+    return listening
+
+
+def wait(bell: int) -> bool:
+    """Wait until it is time to look at the queue; return False if the account has ended."""
+    ready, _, _ = select.select([bell, sys.stdin], [], [], PAUSE)
+    if bell in ready:
+        os.read(bell, 1 << 16)
+    return sys.stdin not in ready
+
+
+def worker_lives() -> bool:
+    """Tell whether the worker is there; after a kill it is away for a moment."""
+    return bool(started("sandbox", "work"))
+
+
+def abandoned() -> list[Build]:
+    """Return the builds that have not ended and have lost their worker, the oldest first."""
+    if not unfinished() or worker_lives():
+        return []
+    return unfinished()  # once more: it may have ended them just now
+
+
+def end_orphans() -> None:
+    """End a worker that has outlived its account, and all that its build has started."""
     end(started("sandbox", "work"))
     for build in unfinished():
         end_leftovers(build)
@@ -104,31 +131,17 @@ def end_leftovers(build: Build) -> None:
         end(left, gently=False)
 
 
-def stop(build: Build) -> None:
-    """Ask for the end of a build, and return when one that runs has ended, or after ten seconds.
+def stop(build: Build) -> Build:
+    """Ask for the end of a build; return its record when it has ended, or after ten seconds.
 
     One that waits ends when its turn comes: builds end in the order of their numbers.
     """
     build.stop_mark.touch()
-    workers = sorted(started("sandbox", "work"), key=lambda process: process.create_time())
-    known = load(build.number)
-    if not known or known.status != "IN_PROGRESS":
-        return
-    if workers:
-        workers[0].terminate()  # the oldest has the lock; the others wait for it
-    deadline = time.monotonic() + PATIENCE
-    while known and not known.has_ended and time.monotonic() < deadline:
+    for worker in started("sandbox", "work"):
+        with contextlib.suppress(OSError):
+            os.kill(worker.pid, signal.SIGUSR1)  # it looks whether the mark is its own build's
+    deadline, known = time.monotonic() + PATIENCE, load(build.number) or build
+    while known.status == "IN_PROGRESS" and time.monotonic() < deadline:
         time.sleep(0.05)
-        known = load(build.number)
-
-
-def pending() -> Iterator[Build]:
-    """Yield the queued builds until there is none."""
-    done = 0
-    while True:
-        with lock("queue"):
-            waiting = [build for build in unfinished() if build.number > done]
-        if not waiting:
-            return
-        done = waiting[0].number
-        yield waiting[0]
+        known = load(build.number) or known
+    return known

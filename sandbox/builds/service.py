@@ -28,14 +28,12 @@ def start(project: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any
         raise Mistake(f"this laptop starts builds without {', '.join(unknown)}", "leave it out")
     version = str(asked.get("sourceVersion") or project.get("sourceVersion") or "main")
     commit = repository.commit_to_build(version)
-    queue.start_worker()
     return described(project, queue.submit(commit, version, INITIATOR))
 
 
 def retry(project: Mapping[str, Any], build_id: str) -> dict[str, Any]:
     """Build the same commit again and return the new build; raises Mistake if there is none."""
     known = find(project, build_id)
-    queue.start_worker()
     build = queue.submit(known.commit, known.source_version, INITIATOR)
     return described(project, build)
 

@@ -29,6 +29,9 @@ def lines() -> Iterator[str]:
     left = queue.abandoned()
     for item in islice(records.newest_first(), SHOWN):
         yield follow.row(item, killed=item in left)
+    for item in [] if left else records.unfinished()[:1]:
+        if item.status == "IN_PROGRESS":
+            yield f"build {item.number} {follow.doing(item)}: `python3 -m sandbox stop` ends it"
     for path in records.unreadable():
         yield f"{path.relative_to(paths.ROOT)} cannot be read and is passed over"
     if left:

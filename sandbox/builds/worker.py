@@ -1,4 +1,4 @@
-"""The worker: one process at a time, which runs the queued builds and tidies the account."""
+"""The worker: the process beside the account that runs the queued builds, one after the other."""
 
 from __future__ import annotations
 
@@ -11,20 +11,18 @@ import os
 import shutil
 import signal
 import stat
-import threading
 import time
 import traceback
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from sandbox import Mistake
 from sandbox.account import logs, releases, secrets, stack, state
 from sandbox.account.clients import assume_role, aws_environment, client, refused_action
-from sandbox.builds import hints, image, junit, packages, progress
+from sandbox.builds import hints, image, junit, packages, progress, queue
 from sandbox.builds.credentials import served
-from sandbox.builds.queue import end_leftovers, pending
 from sandbox.builds.records import Build, thin, unfinished
 from sandbox.codebuild import runner
 from sandbox.codebuild.log import Log
@@ -34,46 +32,41 @@ from sandbox.codebuild.reports import Service
 from sandbox.codebuild.shell import Stopped
 from sandbox.fork import repository
 from sandbox.laptop.files import lock, write
-from sandbox.laptop.network import refuse_foreign_endpoints
+from sandbox.laptop.network import refuse_foreign_endpoints, use_way_to_registry
 from sandbox.laptop.paths import BUILD_VENV, CODEBUILD, IMAGE, OUTSIDE, TRASH
 from sandbox.laptop.processes import clean_environment
 
-PATIENCE = 5  # seconds that a worker waits for its first build
 OUTSIDE_TRASH = OUTSIDE / "trash"
 
 
+def work() -> None:
+    """Run what is queued, the oldest first, for as long as the account lives."""
+    signal.signal(signal.SIGUSR1, nothing)
+    os.umask(0o022)
+    bell = queue.listen()
+    load_sdk()
+    is_ready = False  # for the next build
+    while True:
+        if unfinished():
+            with lock("worker"):
+                while waiting := unfinished():
+                    run_build(waiting[0])
+            is_ready = False
+        if not is_ready:
+            with contextlib.suppress(Exception):  # the next build makes what is missing, or says so
+                prepare_next()
+            is_ready = True
+        if not queue.wait(bell):
+            return
+
+
 def load_sdk() -> None:
-    """Load what it takes to talk to the account, whatever the build is."""
+    """Load what it takes to talk to the account, before a build waits for it."""
     with contextlib.suppress(Exception):  # without an account each build says so itself
         for service in ("sts", "cloudtrail", "lambda", "logs", "iam"):
             client(service)
     gc.freeze()  # what is loaded stays: no collection need look at it
     gc.enable()
-
-
-# It takes as long as it takes to find out which build there is, and to check its commit out.
-SDK = threading.Thread(target=load_sdk, daemon=True)
-
-
-def wait_for_sdk() -> None:
-    """Wait until it is loaded, if this process loads it: two threads would do it twice."""
-    if SDK.ident:
-        SDK.join()
-
-
-def work() -> None:
-    """Run all queued builds, the oldest first; the lock makes it one worker at a time."""
-    signal.signal(signal.SIGTERM, stop_build)
-    os.umask(0o022)
-    until = time.monotonic() + PATIENCE
-    SDK.start()
-    while not unfinished() and time.monotonic() < until:
-        time.sleep(0.01)
-    with lock("worker"):
-        recover()
-        for build in pending():
-            run_build(build)
-    prepare_next()
 
 
 def prepare_next() -> None:
@@ -87,38 +80,48 @@ def prepare_next() -> None:
             packages.prepare(IMAGE, lock("setup"))
 
 
-def stop_build(*_: Any) -> NoReturn:
-    raise Stopped
+def nothing(*_: Any) -> None:
+    """Do nothing; unlike a signal that is ignored, that is not handed on to what is started."""
 
 
-def recover() -> None:
-    """End the records of builds whose worker has died; call it with the worker's lock held."""
-    for build in unfinished():
-        if build.status == "IN_PROGRESS":
-            end_leftovers(build)
-            finish(build, Outcome("FAULT", build.phase, "the build's process was killed"))
-            # What has survived the kill may still write into it: no other build gets it.
-            empty_trash()
+@contextlib.contextmanager
+def stoppable(build: Build) -> Iterator[None]:
+    """Let the block end in Stopped when somebody asks for the end of this very build."""
+
+    def look(*_: Any) -> None:
+        if build.stop_mark.exists():
+            signal.signal(signal.SIGUSR1, nothing)
+            raise Stopped
+
+    try:
+        signal.signal(signal.SIGUSR1, look)
+        look()
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, nothing)
 
 
 def run_build(build: Build) -> None:
     """Run one build to its end, whatever happens in it."""
-    if build.stop_mark.exists():
-        finish(build, Outcome("STOPPED", None, "the build was stopped"))
+    if build.status == "IN_PROGRESS":  # its worker has died
+        queue.end_leftovers(build)
+        finish(build, Outcome("FAULT", build.phase, "the build's process was killed"))
+        # What has survived the kill may still write into it: no other build gets it.
+        empty_trash()
         return
+    use_way_to_registry(build.registry)
     try:
         log = Log(build.log, tell=progress.writer(build.progress))
     except OSError as error:
         finish(build, Outcome("FAULT", None, f"the log cannot be written: {error}"))
         return
-    outcome = Outcome("FAULT")
     project = None
     try:
-        now_live = releases.live().version
-        build = build.change(status="IN_PROGRESS", started=time.time(), live_before=now_live)
-        project = stack.project()
-        discard_work()
-        with contextlib.ExitStack() as held:
+        with stoppable(build), contextlib.ExitStack() as held:
+            now_live = releases.live().version
+            build = build.change(status="IN_PROGRESS", started=time.time(), live_before=now_live)
+            project = stack.project()
+            discard_work()
             outcome = runner.run(build, project, machine_of(build, project, held), log)
     except Mistake as error:
         outcome = Outcome("FAULT", None, str(error), error.hint)
@@ -130,12 +133,9 @@ def run_build(build: Build) -> None:
         with contextlib.suppress(OSError):
             log.note(traceback.format_exc())
         outcome = Outcome("FAULT", None, f"{type(error).__name__}: {error}")
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        with contextlib.suppress(OSError):
-            log.close()
-        finish(build, outcome, project)
-        signal.signal(signal.SIGTERM, stop_build)
+    with contextlib.suppress(OSError):
+        log.close()
+    finish(build, outcome, project)
 
 
 def machine_of(build: Build, project: Project, held: contextlib.ExitStack) -> runner.Machine:
@@ -145,7 +145,6 @@ def machine_of(build: Build, project: Project, held: contextlib.ExitStack) -> ru
     """
 
     def assume() -> dict[str, str]:
-        wait_for_sdk()
         return assume_role(project.role_arn, session_of(build), project.arn)
 
     credentials = functools.cache(assume)
@@ -195,7 +194,6 @@ def finish(build: Build, outcome: Outcome, project: Project | None = None) -> No
     session, since = session_of(build), build.started or build.submitted
     status, reason = outcome.status, outcome.reason
     released = None
-    wait_for_sdk()
     try:
         state.end_sessions(session)  # what the build may have left behind releases nothing any more
         discard_work()

@@ -91,14 +91,16 @@ def words_of(*module: str) -> list[str]:
     return [*first, *(module[1:] if module[0] == "sandbox" else ("-m", *module))]
 
 
-def start(*module: str, output: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def start(
+    *module: str, output: Path, env: Mapping[str, str], stdin: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
     """Start a Python module that outlives this program, in a session of its own."""
     with open(output, "ab") as stream:
         return subprocess.Popen(
             [str(PYTHON), *words_of(*module)],
             env=env,
             cwd=ROOT,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=stream,
             stderr=stream,
             start_new_session=True,

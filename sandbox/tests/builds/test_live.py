@@ -202,40 +202,6 @@ def test_line_without_an_end_has_nothing_glued_to_it(quick):
     released(quick, "ends")
 
 
-def test_worker_that_starts_slowly_is_waited_for(quick):
-    """Not three more of them, and no verdict before it has come to an end."""
-    code = quick.clone / "sandbox" / "builds" / "worker.py"
-    text = code.read_text()
-    code.write_text(
-        "import time\ntime.sleep(6)\n" + text.replace("from __future__ import annotations\n", "")
-    )
-    try:
-        quick.say("slow")
-        push = subprocess.Popen(
-            ["git", "push", "sandbox"],
-            cwd=quick.clone,
-            env=quick.env,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        workers = [len(working(quick))]
-        while push.poll() is None:
-            workers.append(len(working(quick)))
-            time.sleep(0.2)
-        said = push.communicate()[1]
-    finally:
-        code.write_text(text)
-    assert "[sandbox] waiting for the program that runs the builds: it is starting" in said
-    assert "SUCCEEDED" in said and quick.message() == "slow"
-    assert "ends at once" not in said
-    assert max(workers) <= workers[0] + 1
-
-
-def working(someone) -> list[str]:
-    """Return the workers of a clone."""
-    return [line for line in someone.processes() if line.endswith("-m sandbox work")]
-
-
 def test_endpoint_that_does_not_answer_is_told_with_its_reason(quick):
     quick.say("fine")
     quick.write("hello_user.py", "import no_such_package\n")

@@ -384,13 +384,13 @@ def test_full_disk_ends_the_build_with_a_reason(quick, limit, reason):
         quick.say("long log", "head -c 3000000 /dev/zero | tr '\\0' x")
         quick.push()
     before, old = quick.live(), quick.message()
-    said = quick.sandbox(
-        "build",
-        code=None,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )
-    assert said.returncode in (1, 2) and "Traceback" not in said.stderr
-    assert "error: " in said.stderr and reason in said.stderr
+    limits = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))}
+    if limit:
+        record = run_build(quick, **limits)
+        assert record["status"] == "FAULT" and reason in record["reason"]
+    else:
+        said = quick.sandbox("build", code=2, **limits).stderr
+        assert said.startswith("error: ") and reason in said and "Traceback" not in said
     assert (quick.live(), quick.message()) == (before, old)
     quick.up()
     is_back(quick, old)
@@ -418,9 +418,12 @@ def test_log_that_cannot_be_written_ends_the_build(quick):
     script = (
         "from sandbox.builds import queue, records, worker\n"
         "from sandbox.fork import repository\n"
-        "item = queue.submit(repository.commit_of('main'), 'main', 'root')\n"
-        "item.log.unlink(); item.log.mkdir()\n"
-        "worker.work(); item = records.load(item.number); print(item.status, item.reason)"
+        "from sandbox.laptop.files import lock\n"
+        "with lock('worker'):\n"
+        "    item = queue.submit(repository.commit_of('main'), 'main', 'root')\n"
+        "    item.log.unlink(); item.log.mkdir()\n"
+        "    worker.run_build(item)\n"
+        "item = records.load(item.number); print(item.status, item.reason)"
     )
     said = python(quick, script).stdout
     assert said.startswith("FAULT the log cannot be written")
@@ -565,7 +568,7 @@ def test_up_while_a_build_releases_does_not_take_the_release_back(quick, tmp_pat
     is_back(quick, "moves meanwhile")
 
 
-def run_build(someone, *changes):
+def run_build(someone, *changes, **options):
     """Run the build of the commit at HEAD in a process of its own, with other limits."""
     commit = someone.git("rev-parse", "HEAD").stdout.strip()
     someone.git(
@@ -576,11 +579,12 @@ def run_build(someone, *changes):
         "from sandbox.account import stack",
         "from sandbox.builds import queue, worker",
         "from sandbox.codebuild import log",
+        "from sandbox.laptop.files import lock",
         *changes,
-        f"queue.submit({commit!r}, 'main', 'root')",
-        "worker.work()",
+        "with lock('worker'):",
+        f"    worker.run_build(queue.submit({commit!r}, 'main', 'root'))",
     ]
-    python(someone, "\n".join(script))
+    python(someone, "\n".join(script), **options)
     return someone.builds()[-1]
 
 
@@ -644,11 +648,10 @@ def test_build_that_harms_itself_fails_clearly(quick, command, status):
 
 
 def test_killed_build_is_no_longer_in_progress(quick):
-    """Worker, hook and push are killed, so that nobody is left who would end the record."""
+    """The account is killed, too, so that nobody is left who would end the record."""
     quick.say("killed", SLOW)
     push = push_until(quick, "Running command for")
-    for victim in (kill_hook, kill_worker, kill_client):  # a hook would start another worker
-        victim(quick, push)
+    kill_all(quick, push)
     push.wait(60)
     quick.wait_for(lambda: not worker(quick))
     said = quick.sandbox("status", code=1).stdout.splitlines()
@@ -799,9 +802,7 @@ def test_two_sandboxes_share_nothing(quick, second):
 
 @LONG
 def test_moved_clone_comes_back_and_leaves_nothing_behind(second):
-    second.wait_for(
-        lambda: not any(line.endswith((" work", " prepare")) for line in second.processes())
-    )
+    second.settle()  # nobody makes anything any more where it was
     before, word = second.clone, second.message()
     second.clone = before.with_name("moved 'clone'")
     before.rename(second.clone)

@@ -93,7 +93,7 @@ def build_main() -> str:
         return newest.status
     if not newest or newest.has_ended:
         push = Push(NO_COMMIT, main, "refs/heads/main")
-        newest = queue.submit(main, "main", "root", push, in_colour(sys.stderr))
+        newest = queue.submit(main, "main", "root", push)
     return show(newest, sys.stderr).status
 
 
@@ -125,8 +125,8 @@ def receive() -> int:
         if not free:  # what a build needs is being made
             with busy("Waiting for `python3 -m sandbox up`"), lock("up"):
                 pass
+        pushes.submit(sys.stdin.buffer, submitted)
         coloured = pushed_in_colour()
-        pushes.submit(sys.stdin.buffer, submitted, coloured)
         for build in submitted:
             show(build, sys.stderr, coloured)
     except Exception as error:  # whatever it is, git has the push already
@@ -146,8 +146,7 @@ def build(arguments: argparse.Namespace) -> int:
     repository.tell_whose_fork()
     wanted = arguments.commit or stack.project().source_version
     commit = repository.commit_to_build(wanted)
-    coloured = in_colour(sys.stdout)
-    ended = show(queue.submit(commit, wanted, "root", coloured=coloured), sys.stdout)
+    ended = show(queue.submit(commit, wanted, "root"), sys.stdout)
     return 0 if ended.status == "SUCCEEDED" else 1
 
 

@@ -27,7 +27,7 @@ def follow(build: Build, out: TextIO, coloured: bool = False) -> Build:
 
     Raises Mistake if the sandbox is taken down, or if nothing is left that runs builds.
     """
-    screen = Screen(out, coloured, build.coloured)
+    screen = Screen(out, coloured)
     look_at, told_at, alone = time.monotonic() + LOOK, 0.0, 0
     with open(build.log, "rb") as stream:
         while True:

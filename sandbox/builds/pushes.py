@@ -14,7 +14,7 @@ from sandbox.laptop.terminal import say
 INITIATOR = "GitHub-Hookshot/sandbox"
 
 
-def submit(lines: Iterable[bytes], submitted: list[Build], coloured: bool) -> None:
+def submit(lines: Iterable[bytes], submitted: list[Build]) -> None:
     """Submit a build for each ref that is to be built, and say what becomes of the others.
 
     `lines` are those that git gives a post-receive hook. `submitted` grows with each build, so that
@@ -30,7 +30,7 @@ def submit(lines: Iterable[bytes], submitted: list[Build], coloured: bool) -> No
         if refusal:
             told += why(push, refusal)
             continue
-        build = queue.submit(commit, commit, INITIATOR, push, coloured)
+        build = queue.submit(commit, commit, INITIATOR, push)
         late = f"; a later push has it at {build.commit[:7]}, which is built"
         said = f"{push.shown} is now {push.after[:7]}: {repository.subject(push.after)}"
         told.append(said + (late if build.commit != commit else ""))

@@ -31,7 +31,6 @@ def submit(
     source_version: str,
     initiator: str,
     push: Push | None = None,
-    coloured: bool = False,
 ) -> Build:
     """Put a build into the queue, wake the worker, and return the build.
 
@@ -56,7 +55,6 @@ def submit(
             submitted=time.time(),
             ref=push.ref if push else None,
             before=push.before if push else None,
-            coloured=coloured,
             registry=way_to_registry(),
         )
         build.folder.mkdir()

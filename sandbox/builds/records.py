@@ -34,7 +34,6 @@ NEEDED: dict[str, type | tuple[type, ...]] = {
 class Build(Request):
     """One build, as its record says; times are in seconds since 1970."""
 
-    coloured: bool = False  # a person reads the log in a terminal, or on its page
     registry: dict[str, str] = field(default_factory=dict)  # the way to packages, as variables
     status: str = "QUEUED"
     phase: str | None = None

@@ -1,4 +1,4 @@
-"""The log of a build as a terminal shows it: in colours for a person, else byte for byte."""
+"""The log of a build as a terminal or a pipe shows it, in colours for a person."""
 
 from __future__ import annotations
 
@@ -8,98 +8,92 @@ import re
 import time
 from typing import TextIO
 
-from sandbox.laptop.terminal import (
-    BOLD,
-    CLEAR,
-    COLOUR,
-    DIM,
-    GREEN,
-    PATIENCE,
-    RED,
-    RESET,
-    harmless,
-    harmless_but_coloured,
-    one_line,
-    painted,
-)
+from sandbox.laptop.terminal import BOLD, DIM, GREEN, PATIENCE, RED, harmless, one_line, painted
 
-OWN = re.compile(r"(\[Container\] (\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d+)) (.*)")
-NOTE = re.compile(r"(\[sandbox\]) (.*)")
+OWN = re.compile(r"(\[Container\] (\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d+)|\[sandbox\]) (.*)")
 COMPLETE = re.compile(r"Phase complete: \w+ State: (\w+)")
+# Lines of CodeBuild's on what it does between the commands, the same in each build. They are in the
+# log, on the build's page and in the account, as on AWS.
+LEFT_OUT = re.compile(
+    r"Waiting for |Phase is DOWNLOAD_SOURCE|CODEBUILD_SRC_DIR=|YAML location is |Moving to dir"
+    r"|Processing environment variables|Cache is not defined|Skip cache due to|Registering with "
+    r"|Phases found in YAML| [A-Z_]+: \d+ commands|Phase context status code:  Message: $"
+    r"|Expanding |Assembling file list|Found \d+ file"
+)
+# What the common test tools say of a failure, and of none.
+BAD = re.compile(r"E  |(FAIL|FAILED|ERROR|not ok)\b|[✖✗] |=+ .*\b\d+ (failed|error)|\w*Error: ")
+GOOD = re.compile(r"=+ .*\b\d+ passed")
 LONGEST = 4096  # characters that are held back to see how a line goes on
 SHORT = 60  # characters of a line without an end that a sign of life repeats
 
 
 class Screen:
-    """Shows a log piece by piece, in colours or without.
+    """Shows a log piece by piece, in colours or without."""
 
-    `has_colours` is whether the build was asked for colours, which then are not shown as escapes.
-    """
-
-    def __init__(self, out: TextIO, coloured: bool, has_colours: bool = False) -> None:
-        self.out, self.coloured, self.has_colours = out, coloured, has_colours
+    def __init__(self, out: TextIO, coloured: bool) -> None:
+        self.out, self.coloured = out, coloured
         self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self.held, self.since, self.last, self.is_begun = "", "", "\n", False
+        self.held, self.since, self.is_begun = "", "", False
         self.at, self.shown_at = time.monotonic(), 0.0  # of the last output, and sign of life
+        self.shown = ""
 
     def write(self, data: bytes) -> None:
         """Show what the log has more."""
         self.clear()
-        text = self.decoder.decode(data)
-        self.last = text[-1:] or self.last
-        if not self.coloured:
-            self.out.write(harmless(COLOUR.sub("", text) if self.has_colours else text))
-        else:
-            *lines, self.held = (self.held + text).split("\n")
-            self.out.writelines(f"{self.line(line)}\n" for line in lines)
-            self.is_begun = self.is_begun and not lines
-            if len(self.held) > LONGEST:
-                self.pause()
+        *lines, self.held = (self.held + self.decoder.decode(data)).split("\n")
+        for line in lines:
+            shown = harmless(line) if self.is_begun else self.line(line)
+            self.out.write("" if shown is None else f"{shown}\n")
+            self.is_begun = False
+        if len(self.held) > LONGEST:
+            self.pause()
         self.out.flush()
 
     def sign(self) -> None:
         """Show that a command goes on that prints nothing, in a line that the next one replaces.
 
-        git's remote end sends a line on as soon as it has an end, and a carriage return is one.
+        git's remote end sends a line on as soon as it has an end, and a carriage return is one. It
+        clears the rest of the line itself, and shows all but colours as text: hence the blanks.
         """
         now = time.monotonic()
         if self.coloured and not self.is_begun and now > max(self.at + PATIENCE, self.shown_at + 1):
-            begun = one_line(COLOUR.sub("", self.held))[:SHORT]
-            sign = painted(f"{begun} … {now - self.at:.0f} s", DIM)
-            self.out.write(f"{sign}{CLEAR}\r")
+            begun = one_line(self.held[:SHORT]) if self.held.isascii() else ""
+            self.shown, self.shown_at = f"{begun} … {now - self.at:.0f} s", now
+            self.out.write(f"{painted(self.shown, DIM)}\r")
             self.out.flush()
-            self.shown_at = now
 
     def clear(self) -> None:
         """Take the sign of life away."""
-        if self.shown_at > self.at:
-            self.out.write(CLEAR)
-        self.at = time.monotonic()
+        if self.shown:
+            self.out.write(" " * len(self.shown) + "\r")
+        self.at, self.shown = time.monotonic(), ""
 
     def pause(self) -> None:
-        """Show what is held back: the log stands still, or the line is too long."""
+        """Show what is held back: the log has ended, or the line is too long."""
         if self.held:
-            self.out.write(self.line(self.held))
-            self.out.flush()
+            self.out.write(harmless(self.held) if self.is_begun else self.line(self.held) or "")
             self.held, self.is_begun = "", True
 
     def end(self) -> None:
         """Show the rest, and end its line if the log has not."""
         self.clear()
         self.pause()
-        self.out.write("" if self.last == "\n" else "\n")
+        self.out.write("\n" if self.is_begun else "")
         self.out.flush()
 
-    def line(self, line: str) -> str:
-        """Return a line with its colours."""
+    def line(self, line: str) -> str | None:
+        """Return a line as it is shown, or None if it is left out."""
         own = OWN.fullmatch(line)
+        if own and own[2] and LEFT_OUT.match(own[3]):
+            return None
+        text = harmless(line)
+        if not self.coloured:
+            return text
         if own:
-            return f"{painted(harmless(own[1]), DIM)} {self.of_codebuild(own[2], harmless(own[3]))}"
-        note = NOTE.fullmatch(line)
-        if note:
-            return f"{painted(note[1], DIM)} {harmless(note[2])}"
-        shown = harmless_but_coloured(line)
-        return shown + RESET if shown != harmless(line) else shown
+            said = harmless(own[3])
+            return f"{painted(own[1], DIM)} {self.of_codebuild(own[2], said) if own[2] else said}"
+        colour = RED if BAD.match(text) else GREEN if GOOD.match(text) else ""
+        return painted(text, colour) if colour else text
 
     def of_codebuild(self, stamp: str, text: str) -> str:
         """Return what one of CodeBuild's lines says, in its colours."""

@@ -164,8 +164,6 @@ def machine_of(build: Build, project: Project, held: contextlib.ExitStack) -> ru
             "VIRTUAL_ENV": str(venv),
             "TMPDIR": str(CODEBUILD / "tmp"),
         }
-        if build.coloured:
-            base["PY_COLORS"] = "1"  # of pytest; on AWS nobody sets it, and a log has no colours
         config = CODEBUILD / "home" / ".aws" / "config"  # a build's own, gone with it
         credentials()  # a role that cannot be had fails the build here, as on AWS
         address = held.enter_context(served(assume, project.role_arn))

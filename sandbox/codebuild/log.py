@@ -1,8 +1,9 @@
-"""The log of one build: CodeBuild's lines, the commands' output as it is, and our own notes."""
+"""The log of one build: CodeBuild's lines, the text of what commands print, and our own notes."""
 
 from __future__ import annotations
 
 import datetime
+import re
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,9 +11,38 @@ from typing import Any
 
 LIMIT = 128 << 20  # bytes of output that are kept; CloudWatch Logs has no such bound
 
+# What a terminal acts on and does not show: colours and the cursor (CSI), titles and links (from
+# START to END), and the short ones; each may begin with one character in place of two.
+# https://ecma-international.org/publications-and-standards/standards/ecma-48/
+CSI = rb"(?:\x1b\[|\xc2\x9b)[0-?]{0,4096}[ -/]{0,16}"
+START = rb"(?:\x1b[\]PX^_]|\xc2[\x90\x98\x9d-\x9f])[^\x07\x1b\n]{0,4096}"
+END, SHORT = rb"(?:\x07|\x1b\\|\xc2\x9c)", rb"\x1b[ -/]{0,16}"
+HALF = rb"\xc2(?:[\x80-\x9f]|(?![\xa0-\xbf]))"
+ESCAPE = rb"%s[@-~]?|%s?%s|%s[0-~]?|%s" % (CSI, START, END, SHORT, HALF)
+BEGUN = rb"(?P<begun>(?:%s|%s\x1b?|%s|\xc2)\Z)" % (CSI, START, SHORT)  # the end may come yet
+ESCAPES, SO_FAR = re.compile(ESCAPE), re.compile(BEGUN + b"|" + ESCAPE)
+
+
+def without_escapes(data: bytes, is_all: bool = True) -> tuple[bytes, bytes]:
+    """Return what a terminal would show, and the end of it that may be half an escape sequence.
+
+    Half a character is shown as what decoding makes of it, so that no two halves become one.
+    """
+    rest = b""
+
+    def shown(found: re.Match[bytes]) -> bytes:
+        nonlocal rest
+        if not is_all and found["begun"] is not None:
+            rest = found[0]
+        return "\ufffd".encode() if found[0] == b"\xc2" and not rest else b""
+
+    if b"\x1b" in data or b"\xc2" in data:
+        data = (ESCAPES if is_all else SO_FAR).sub(shown, data)
+    return data, rest
+
 
 class Log:
-    """Appends to a log file; what the build's secrets say is masked in it."""
+    """Appends to a log file, without escape sequences; what the build's secrets say is masked."""
 
     def __init__(
         self,
@@ -23,8 +53,9 @@ class Log:
         """Open a log; `tell` hears of each phase and command, and where in the log it is."""
         self.stream = open(path, "ab", buffering=0)
         self.limit, self.written, self.at_line_start = limit, 0, True
-        self.secrets: list[bytes] = []
-        self.held = b""
+        self.secrets: set[bytes] = set()
+        self.any_secret = re.compile(b"(?!)")
+        self.raw = self.held = b""  # output that may be half an escape sequence, or half a secret
         self.tell = tell
 
     def line(self, text: str) -> None:
@@ -39,7 +70,7 @@ class Log:
     def own(self, text: str) -> None:
         self.flush()
         start = b"" if self.at_line_start else b"\n"
-        self.stream.write(start + self.masked(text.encode(errors="surrogateescape")) + b"\n")
+        self.stream.write(start + self.clean(text) + b"\n")
         self.at_line_start = True
 
     def mark(self, event: str, **values: Any) -> None:
@@ -48,50 +79,67 @@ class Log:
         What the build itself prints cannot forge it.
         """
         self.flush()
-        shown = {name: self.shown(value) for name, value in values.items()}
+        shown = {
+            name: self.clean(value).decode(errors="replace") if isinstance(value, str) else value
+            for name, value in values.items()
+        }
         self.tell({"event": event, "at": time.time(), "offset": self.stream.tell(), **shown})
 
-    def shown(self, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        return self.masked(value.encode(errors="surrogateescape")).decode(errors="replace")
+    def clean(self, text: str) -> bytes:
+        """Return text as the log has it."""
+        return self.masked(without_escapes(text.encode(errors="surrogateescape"))[0])[0]
 
     def mask(self, values: Iterable[str]) -> None:
         """Mask these values from now on, as CodeBuild does: by exact text only."""
-        found = {*self.secrets, *(value.encode() for value in values if value)}
-        self.secrets = sorted(found, key=len, reverse=True)  # one may contain another
+        for value in values:
+            data = value.encode(errors="surrogateescape")
+            self.secrets |= {data, without_escapes(data)[0]} - {b""}
+        longest_first = sorted(self.secrets, key=len, reverse=True)  # one may begin another
+        self.any_secret = re.compile(b"|".join(map(re.escape, longest_first)) or b"(?!)")
 
-    def masked(self, data: bytes) -> bytes:
-        for secret in self.secrets:
-            data = data.replace(secret, b"***")
-        return data
+    def masked(self, data: bytes, is_all: bool = True) -> tuple[bytes, bytes]:
+        """Return text without secrets, and the end of it in which one may have begun.
 
-    def output(self, data: bytes) -> None:
-        """Write a command's output as it is, until the limit is reached."""
-        if self.secrets:
-            # A secret may be cut in two: hold back what could be its first part.
-            data = self.masked(self.held + data)
-            keep = max(map(len, self.secrets)) - 1
-            data, self.held = data[: len(data) - keep], data[len(data) - keep :] if keep else b""
-        self.put(data)
+        Secrets are found from left to right, each where no longer one could be: so it makes no
+        difference in which pieces a text comes.
+        """
+        parts: list[bytes] = []
+        at = 0
+        while True:
+            end = len(data) if is_all else self.begun(data, at)
+            found = self.any_secret.search(data, at)
+            if not found or found.start() >= end:
+                return b"".join([*parts, data[at:end]]), data[end:]
+            parts += [data[at : found.start()], b"***"]
+            at = found.end()
 
-    def put(self, data: bytes) -> None:
+    def begun(self, data: bytes, at: int) -> int:
+        """Return where, from `at` on, the rest is the first part of a secret; else the length."""
+        return min(
+            (
+                start
+                for secret in self.secrets
+                for start in range(max(at, len(data) - len(secret) + 1), len(data))
+                if data[start] == secret[0] and secret.startswith(data[start:])
+            ),
+            default=len(data),
+        )
+
+    def output(self, data: bytes, is_all: bool = False) -> None:
+        """Write what a command prints, until the limit is reached; `is_all` holds nothing back."""
+        text, self.raw = without_escapes(self.raw + data, is_all)
+        text, self.held = self.masked(self.held + text, is_all)
         room = self.limit - self.written
-        self.written += len(data)
-        if len(data) > room:
-            data = data[: max(room, 0)]
-            if room > 0:
-                self.stream.write(data)
-                self.at_line_start = data.endswith(b"\n")
-                self.own(f"[sandbox] the log is full: output beyond {self.limit} bytes is not kept")
-            return
-        if data:
-            self.stream.write(data)
-            self.at_line_start = data.endswith(b"\n")
+        self.written += len(text)
+        if kept := text[: max(room, 0)]:
+            self.stream.write(kept)
+            self.at_line_start = kept.endswith(b"\n")
+        if len(text) > room >= 0:
+            self.note(f"the log is full: output beyond {self.limit} bytes is not kept")
 
     def flush(self) -> None:
-        held, self.held = self.held, b""
-        self.put(held)
+        if self.raw or self.held:
+            self.output(b"", is_all=True)
 
     def end_output(self) -> None:
         """End a command's output as CodeBuild does: with one more line break."""

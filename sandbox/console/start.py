@@ -12,4 +12,4 @@ def start_build() -> Build:
     """Start a build of the project's source version; raises Mistake if the fork has none."""
     version = stack.project().source_version
     commit = repository.commit_to_build(version)
-    return queue.submit(commit, version, "root", coloured=True)
+    return queue.submit(commit, version, "root")

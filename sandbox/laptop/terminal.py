@@ -17,7 +17,6 @@ HIDDEN = re.compile(
     r"[^\n\t\x20-\x7e\xa0-\U0010ffff]"
     r"|[\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]"
 )
-COLOUR = re.compile(r"\x1b\[[0-9;]{0,32}m")  # SGR, which changes how a text looks and no more
 RESET, BOLD, DIM, INVERSE = "\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[7m"
 CLEAR = "\x1b[K"  # the rest of the line
 RED, GREEN = "\x1b[31m", "\x1b[32m"
@@ -32,7 +31,7 @@ def say(text: str) -> None:
 def harmless(text: str) -> str:
     """Return text in which nothing can hide or forge a line when a terminal shows it.
 
-    A build may print escape sequences: the log file has them as they are, a terminal never.
+    A commit, a path or a command may have escape sequences in it: a terminal never.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return HIDDEN.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
@@ -41,13 +40,6 @@ def harmless(text: str) -> str:
 def one_line(text: str) -> str:
     """Return a name or a title as one harmless line."""
     return "".join(char if char.isprintable() else "?" for char in text)
-
-
-def harmless_but_coloured(text: str) -> str:
-    """Return harmless text that keeps its colours."""
-    colours = iter(COLOUR.findall(text))
-    parts = [harmless(part) for part in COLOUR.split(text)]
-    return "".join(part + next(colours, "") for part in parts)
 
 
 def painted(text: str, *codes: str) -> str:

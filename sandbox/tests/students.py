@@ -286,3 +286,24 @@ def in_a_terminal(student: Clone, *command: str | Path, code: int = 0, **variabl
     os.close(ours)
     assert process.wait(60) == code
     return b"".join(parts).decode(errors="replace")
+
+
+SGR, ERASE = r"\x1b\[[0-9;]*m", "\x1b[K"  # a colour; the rest of a line
+
+
+def seen(raw: str) -> list[str]:
+    """Return the lines that a terminal then shows: without colours and what was written over."""
+    lines = []
+    for line in raw.split("\n"):
+        cells: list[str] = []
+        at = 0
+        for part in re.split(rf"({SGR}|{re.escape(ERASE)}|\r)", line):
+            if part == "\r":
+                at = 0
+            elif part == ERASE:
+                del cells[at:]
+            elif not re.fullmatch(SGR, part):
+                cells[at : at + len(part)] = part
+                at += len(part)
+        lines.append("".join(cells).rstrip())
+    return lines

@@ -80,13 +80,16 @@ class Log:
         """
         self.flush()
         shown = {
-            name: self.clean(value).decode(errors="replace") if isinstance(value, str) else value
+            name: self.shown(value) if isinstance(value, str) else value
             for name, value in values.items()
         }
         self.tell({"event": event, "at": time.time(), "offset": self.stream.tell(), **shown})
 
-    def clean(self, text: str) -> bytes:
+    def shown(self, text: str) -> str:
         """Return text as the log has it."""
+        return self.clean(text).decode(errors="replace")
+
+    def clean(self, text: str) -> bytes:
         return self.masked(without_escapes(text.encode(errors="surrogateescape"))[0])[0]
 
     def mask(self, values: Iterable[str]) -> None:

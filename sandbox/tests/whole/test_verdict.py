@@ -20,7 +20,7 @@ def mend(someone):
     someone.git("revert", "--no-edit", "HEAD")
     lines = someone.push()
     assert any("SUCCEEDED" in line for line in lines[-2:])
-    assert len(lines) <= 66 and "\nCODEBUILD_SRC_DIR=" not in "\n".join(lines)
+    assert len(lines) <= 66  # what is the same in each build is left out
 
 
 @pytest.mark.parametrize(

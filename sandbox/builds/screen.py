@@ -40,6 +40,7 @@ class Screen:
     def write(self, data: bytes) -> None:
         """Show what the log has more."""
         self.clear()
+        self.at = time.monotonic()
         *lines, self.held = (self.held + self.decoder.decode(data)).split("\n")
         for line in lines:
             shown = harmless(line) if self.is_begun else self.line(line)
@@ -66,7 +67,7 @@ class Screen:
         """Take the sign of life away."""
         if self.shown:
             self.out.write(" " * len(self.shown) + "\r")
-        self.at, self.shown = time.monotonic(), ""
+        self.shown = ""
 
     def pause(self) -> None:
         """Show what is held back: the log has ended, or the line is too long."""

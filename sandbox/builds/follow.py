@@ -96,7 +96,7 @@ def row(build: Build, killed: bool) -> str:
     where = f" in {build.phase}" if build.phase and build.status != "SUCCEEDED" else ""
     state = f"{build.status} (killed)" if killed else f"{build.status}{where}"
     log = build.log.relative_to(ROOT)
-    return f"build {build.number:<4}{state}  {build.commit[:7]}  {when}  {log}"
+    return one_line(f"build {build.number:<4}{state}  {build.commit[:7]}  {when}  {log}")
 
 
 def verdict(build: Build, page: str, coloured: bool = False) -> list[str]:

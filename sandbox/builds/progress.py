@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sandbox.builds.records import made
+
 
 @dataclass(frozen=True)
 class Command:
@@ -88,13 +90,13 @@ def told(lines: Iterable[str]) -> Progress:
     for line in lines:
         with contextlib.suppress(ValueError, KeyError, IndexError, TypeError):
             event = json.loads(line)
-            kind, at, offset = event["event"], float(event["at"]), int(event["offset"])
+            kind, at, offset = event["event"], made(float, event["at"]), made(int, event["offset"])
             if kind == "phase":
-                phases.append(Phase(event["name"], at, offset))
+                phases.append(Phase(made(str, event["name"]), at, offset))
             elif kind == "variable":
-                variables.append(Variable(event["name"], event["kind"], event["value"]))
+                variables.append(made(Variable, event))
             elif kind == "phase ended":
-                ended = {key: event[key] for key in ("status", "code", "message")}
+                ended = {key: made(str, event[key]) for key in ("status", "code", "message")}
                 phases[-1] = replace(phases[-1], end=offset, ended=at, **ended)
             else:
                 phases[-1] = with_command(phases[-1], kind, at, offset, event)
@@ -104,10 +106,12 @@ def told(lines: Iterable[str]) -> Progress:
 def with_command(phase: Phase, kind: str, at: float, offset: int, event: dict[str, Any]) -> Phase:
     """Return a phase with what an event tells of its last command."""
     if kind == "command":
-        return replace(phase, commands=(*phase.commands, Command(event["text"], at, offset)))
+        return replace(
+            phase, commands=(*phase.commands, Command(made(str, event["text"]), at, offset))
+        )
     *before, last = phase.commands
     if kind == "output":
         last = replace(last, output=offset)
     elif kind == "command ended":
-        last = replace(last, end=offset, ended=at, status=event["status"])
+        last = replace(last, end=offset, ended=at, status=made(int, event["status"]))
     return replace(phase, commands=(*before, last))

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
+import types
+import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sandbox.codebuild.project import Request
+from sandbox.codebuild.reports import Report
 from sandbox.laptop.files import read_object, write
 from sandbox.laptop.paths import BUILDS
 
 # A build that waits or runs; every other status, also one that a later version may know, is an end.
 # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_Build.html, buildStatus
 UNFINISHED = ("QUEUED", "IN_PROGRESS")
-KEPT = 100  # the newest builds, of which all is kept; of older ones the record, which `up` needs
-GONE = f"[sandbox] this log is gone: those of the last {KEPT} builds are kept\n"
-# What every record has, and as what.
-NEEDED: dict[str, type | tuple[type, ...]] = {
-    "number": int,
-    "id": str,
-    "commit": str,
-    "submitted": (int, float),
-    "status": str,
-}
+LATEST = 1e11  # seconds since 1970; what is later is no time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +40,7 @@ class Build(Request):
     live_after: str | None = None
     released: str | None = None
     exported: dict[str, str] = field(default_factory=dict)
-    # What a page of the console shows without reading more; the test cases are in reports.json.
-    phases: list[dict[str, Any]] = field(default_factory=list)
-    variables: list[dict[str, str]] = field(default_factory=list)
-    reports: list[dict[str, Any]] = field(default_factory=list)
+    reports: tuple[Report, ...] = ()  # without their cases, which are in reports.json
 
     @property
     def folder(self) -> Path:
@@ -93,14 +85,40 @@ def load(number: int) -> Build | None:
     Another version of this program may have written it: keys that are not known are passed over.
     """
     found = read_object(record_of(number))
-    if not all(isinstance(found.get(name), kind) for name, kind in NEEDED.items()):
-        return None
     # Records were once without it: what a green build left live was what it had put live.
     found.setdefault("released", found.get("live_after"))
-    known = {each.name for each in dataclasses.fields(Build)}
-    with contextlib.suppress(TypeError):  # a key is missing that has no default
-        return Build(**{name: value for name, value in found.items() if name in known})
+    with contextlib.suppress(TypeError, ValueError):
+        build: Build = made(Build, found)
+        return build if build.number == number else None
     return None
+
+
+def made(kind: Any, value: Any) -> Any:
+    """Return what was read from JSON as this type; raises TypeError or ValueError if it is none."""
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        types_of = fields_of(kind)
+        return kind(
+            **{name: made(types_of[name], value[name]) for name in types_of if name in value}
+        )
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin is types.UnionType:  # with None
+        return None if value is None else made(inner[0], value)
+    if origin is dict:
+        return {made(inner[0], name): made(inner[1], each) for name, each in dict(value).items()}
+    if origin is tuple:
+        kinds = inner[:1] * len(value) if inner[-1] is ... else inner
+        return tuple(made(*pair) for pair in zip(kinds, value, strict=True))
+    if kind is float and type(value) in (int, float) and 0 <= value < LATEST:
+        return float(value)
+    if type(value) is not kind or kind is float:
+        raise TypeError(f"{value!r} is no {kind}")
+    return value
+
+
+@functools.cache
+def fields_of(kind: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass with their types."""
+    return typing.get_type_hints(kind)
 
 
 def numbers() -> list[int]:
@@ -128,19 +146,6 @@ def unfinished() -> list[Build]:
             break  # builds end in the order of their numbers: a worker that cannot write that ends
         found.append(build)
     return found[::-1]
-
-
-def thin() -> None:
-    """Delete the logs and reports of all but the newest builds."""
-    for number in numbers()[:-KEPT]:
-        with contextlib.suppress(OSError):
-            if record_of(number).with_name("log").stat().st_size == len(GONE):
-                continue  # most are, after each build
-            build = load(number)
-            if build and build.has_ended:
-                write(build.log, GONE)
-                for left in (build.progress, build.cases, build.stop_mark):
-                    left.unlink(missing_ok=True)
 
 
 def green_versions() -> list[str]:

@@ -23,7 +23,7 @@ from sandbox.account import logs, releases, secrets, stack, state
 from sandbox.account.clients import assume_role, aws_environment, client, refused_action
 from sandbox.builds import hints, image, junit, packages, progress, queue
 from sandbox.builds.credentials import served
-from sandbox.builds.records import Build, thin, unfinished
+from sandbox.builds.records import Build, unfinished
 from sandbox.codebuild import runner
 from sandbox.codebuild.log import Log
 from sandbox.codebuild.phases import Outcome
@@ -71,7 +71,6 @@ def load_sdk() -> None:
 
 def prepare_next() -> None:
     """Clear up after the last build and get the next one's packages ready; nobody waits for it."""
-    thin()
     with lock("spare", wait=False) as free:
         if free:
             for used in TRASH.glob("*/venv"):
@@ -217,15 +216,11 @@ def finish(build: Build, outcome: Outcome, project: Project | None = None) -> No
     if status == "FAILED":
         with contextlib.suppress(OSError):
             found = hints.find(logs.end_of(build.log), reason)
-    done = dataclasses.asdict(progress.read(build.progress))
-    reports = [dataclasses.asdict(report) for report in outcome.reports]
-    if reports:
+    if outcome.reports:
         with contextlib.suppress(OSError):
-            write(build.cases, json.dumps(reports))
+            write(build.cases, json.dumps([*map(dataclasses.asdict, outcome.reports)]))
     build.change(
-        phases=done["phases"],
-        variables=done["variables"],
-        reports=[{**report, "cases": len(report["cases"])} for report in reports],
+        reports=tuple(dataclasses.replace(report, cases=()) for report in outcome.reports),
         status=status,
         phase=outcome.phase,
         reason=reason,

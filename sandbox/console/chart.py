@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sandbox.builds import progress
 from sandbox.builds.records import Build
 
 BARS = 30
@@ -78,9 +79,9 @@ def draw(builds: Sequence[Build]) -> Chart:
 def bar(build: Build, x: float, width: float, scale: float) -> Bar:
     """Return the bar of one build."""
     parts, y, left = [], float(HEIGHT - BOTTOM), seconds(build)
-    for phase in build.phases:
-        took = max(0.0, (phase.get("ended") or build.ended or 0) - phase["started"])
-        parts.append((took, SHADES.get(phase["name"], 6)))
+    for phase in progress.read(build.progress).phases:
+        took = max(0.0, (phase.ended or build.ended or 0) - phase.started)
+        parts.append((took, SHADES.get(phase.name, 6)))
         left -= took
     parts.append((max(0.0, left), 6))  # FINALIZING
     drawn = []
@@ -126,7 +127,7 @@ def trend(builds: Sequence[Build]) -> tuple[Trend, ...]:
     for build in builds:
         counts: dict[str, int] = {}
         for report in build.reports:
-            for status, count in report.get("counts", ()):
+            for status, count in report.counts:
                 counts[status] = counts.get(status, 0) + count
         if counts:
             passed, skipped = counts.get("SUCCEEDED", 0), counts.get("SKIPPED", 0)

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from sandbox.builds import queue, records
+from sandbox.builds import follow, progress, queue, records
+from sandbox.codebuild.reports import Report
 
 WHOLE = {
     "number": 3,
@@ -23,6 +24,7 @@ WHOLE = {
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(records, "BUILDS", tmp_path)
     monkeypatch.setattr(queue, "BUILDS", tmp_path)
+    monkeypatch.setattr(follow, "ROOT", tmp_path)
     return tmp_path
 
 
@@ -67,6 +69,19 @@ def test_status_that_is_not_known_is_an_end(folder):
         json.dumps(WHOLE | {"submitted": "yesterday"}),
         json.dumps(WHOLE | {"status": None}),
         json.dumps(WHOLE | {"commit": 7}),
+        json.dumps(WHOLE | {"submitted": float("nan")}),
+        json.dumps(WHOLE | {"ended": float("inf")}),
+        json.dumps(WHOLE | {"started": -1.0}),
+        json.dumps(WHOLE | {"submitted": 10**20}),
+        json.dumps(WHOLE | {"submitted": True}),
+        json.dumps(WHOLE).replace("1700000000.5", "1" * 5000),
+        json.dumps(WHOLE | {"number": 4}),
+        json.dumps(WHOLE | {"phase": ["BUILD"]}),
+        json.dumps(WHOLE | {"exported": {"NAME": 1}}),
+        json.dumps(WHOLE | {"exported": "NAME"}),
+        json.dumps(WHOLE | {"reports": [{"group": "g"}]}),
+        json.dumps(WHOLE | {"reports": [{"group": "g", "status": "s", "counts": [["FAILED"]]}]}),
+        json.dumps(WHOLE | {"reports": 1}),
     ],
 )
 def test_record_that_cannot_be_read_is_passed_over_and_kept(folder, text):
@@ -78,6 +93,29 @@ def test_record_that_cannot_be_read_is_passed_over_and_kept(folder, text):
     assert records.unfinished() == []
     assert (folder / "3" / "build.json").read_text() == text
     assert records.numbers() == [2, 3]  # the next build is number 4 and overwrites nothing
+
+
+def test_record_is_read_as_it_was_written(folder):
+    put(folder, json.dumps(WHOLE))
+    counts = (("FAILED", 1), ("SUCCEEDED", 2))
+    reports = (Report("g", "FAILED", ("a.xml",), counts, message="one"),)
+    written = records.load(3).change(reports=reports, exported={"A": "b"}, started=1, ended=2.5)
+    assert records.load(3) == written
+
+
+def test_event_that_cannot_be_read_is_passed_over():
+    at = {"at": 1.5, "offset": 0}
+    good = {"event": "phase", "name": "BUILD"} | at
+    events = [good | {"name": 7}, good | {"at": float("nan")}, good | {"offset": "0"}, good]
+    events += [{"event": "command", "text": 7} | at, {"event": "variable", "name": "N"} | at]
+    assert progress.told(map(json.dumps, events)) == progress.Progress(
+        (progress.Phase("BUILD", 1.5, 0),)
+    )
+
+
+def test_row_of_a_record_forges_no_line(folder):
+    put(folder, json.dumps(WHOLE | {"status": "OK\x1b[2J\nbuild 4", "commit": "\ud800"}))
+    assert "OK?[2J?build 4  ?  2023" in follow.row(records.load(3), killed=False)
 
 
 def test_folder_without_a_number_is_no_build(folder):
@@ -94,28 +132,3 @@ def test_build_whose_record_cannot_be_written_leaves_no_folder(folder, monkeypat
     with pytest.raises(OSError, match="no space"):
         queue.submit("c0ffee", "main", "root")
     assert list(folder.iterdir()) == []
-
-
-def test_logs_of_the_newest_builds_only_are_kept(folder, monkeypatch):
-    monkeypatch.setattr(records, "KEPT", 2)
-    for number in (1, 2, 3, 4):
-        put(folder, json.dumps(WHOLE | {"number": number, "released": str(number)}), number)
-        for name in ("log", "progress", "reports.json", "stop"):
-            (folder / str(number) / name).write_text(f"{name} of {number}")
-    put(folder, json.dumps(WHOLE | {"number": 0, "status": "QUEUED"}), 0)
-    (folder / "0" / "log").write_text("log of 0")
-    records.thin()
-    logs = {number: (folder / str(number) / "log").read_text() for number in range(5)}
-    assert logs == {
-        0: "log of 0",
-        1: records.GONE,
-        2: records.GONE,
-        3: "log of 3",
-        4: "log of 4",
-    }
-    assert sorted(path.name for path in (folder / "1").iterdir()) == ["build.json", "log"]
-    assert len([*(folder / "3").iterdir()]) == 5
-    assert records.green_versions() == ["4", "3", "2", "1"]
-    before = (folder / "1" / "log").stat().st_ino
-    records.thin()
-    assert (folder / "1" / "log").stat().st_ino == before

@@ -11,6 +11,8 @@ import subprocess
 import psutil
 import pytest
 
+from sandbox import Mistake
+from sandbox.account import stack, state
 from sandbox.builds import queue, worker
 from sandbox.codebuild.shell import Stopped
 
@@ -103,6 +105,39 @@ def test_who_waits_is_told_for_what_and_how_to_end_it(quick, tmp_path):
     assert quick.message() == "mended"
     said = quick.sandbox("stop", code=2).stderr
     assert said.splitlines()[0] == "error: no build runs"
+
+
+def test_push_during_up_waits_until_what_it_needs_is_there(quick, tmp_path):
+    """As when the account was killed: it answers, and has no stack yet."""
+    script = (
+        "import os, time\n"
+        "from sandbox.laptop.files import lock\n"
+        "with lock('up'):\n"
+        f"    open({str(tmp_path / 'held')!r}, 'w').close()\n"
+        f"    while not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.02)\n"
+    )
+    python = quick.clone / ".sandbox" / "venv" / "bin" / "python"
+    up = subprocess.Popen([python, "-c", script], cwd=quick.clone, env=quick.env)
+    quick.wait_for((tmp_path / "held").exists)
+    count = len(quick.builds())
+    quick.say("during up")
+    with open(tmp_path / "said", "w") as stream:
+        push = subprocess.Popen(
+            ["git", "push", "sandbox"], cwd=quick.clone, env=quick.env, stderr=stream
+        )
+    wanted = "[sandbox] Waiting for `python3 -m sandbox up`"
+    quick.wait_for(lambda: wanted in (tmp_path / "said").read_text())
+    assert len(quick.builds()) == count
+    (tmp_path / "go").touch()
+    assert (up.wait(60), push.wait(60)) == (0, 0)
+    assert "SUCCEEDED" in (tmp_path / "said").read_text() and quick.message() == "during up"
+
+
+def test_stack_that_is_not_there_is_told(monkeypatch):
+    nothing = state.State({}, "", {}, None, "", {})
+    monkeypatch.setattr(state, "ask", lambda: nothing)
+    with pytest.raises(Mistake, match="the account has no stack hello-user"):
+        stack.filter_groups()
 
 
 class Marked:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sandbox.builds import junit
+from sandbox.builds import junit, progress
 from sandbox.codebuild import artifacts, reports
 from sandbox.codebuild.buildspec import Files, ReportGroup
 from sandbox.codebuild.log import Log
@@ -296,7 +296,7 @@ def test_report_that_the_role_may_not_make_takes_the_release_back(quick):
     folder = quick.clone / ".sandbox" / "builds" / str(record["number"])
     [report] = json.loads((folder / "reports.json").read_text())
     assert report["cases"][0]["message"] == "E  assert 1 == 2"
-    last = record["phases"][-1]
-    assert (last["name"], last["code"]) == ("UPLOAD_ARTIFACTS", "CLIENT_ERROR")
+    last = progress.read(folder / "progress").phases[-1]
+    assert (last.name, last.code) == ("UPLOAD_ARTIFACTS", "CLIENT_ERROR")
     quick.say("green after a report")
     quick.push()

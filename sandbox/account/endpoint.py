@@ -59,7 +59,7 @@ def last_error(since: int) -> str:
     logs = client("logs")
     found = ""
     for event in logs.filter_log_events(logGroupName=group, startTime=since)["events"]:
-        line = event["message"]
+        line = (event["message"].splitlines() or [""])[0]
         if line.startswith(ERRORS) or TIMED_OUT in line:
             found = line.removeprefix(ERRORS[0])
     return found

@@ -1,238 +1,256 @@
 """A function's execution environments: processes that hold what Lambda gives a function.
 
-MiniStack's own run on the packages of whoever started it, with its variables, load a module
-without a limit of time, and wait 50 ms for log lines that may not come.
+https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
 """
 
 from __future__ import annotations
 
 import contextlib
-import contextvars
-import functools
-import importlib.util
-import io
-import json
 import os
-import queue
+import re
+import secrets
+import select
+import signal
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import uuid
-import zipfile
-from datetime import datetime, timezone
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ministack.core import lambda_runtime
-from ministack.services import lambda_svc
+import psutil
+from ministack.core import responses
+from ministack.services import sts
 
 from sandbox.account import internals
+from sandbox.account.function_code import HOME, PACKAGES, remove, unpack
+from sandbox.account.runtime import LARGEST
 
 RUNTIME = Path(__file__).with_name("runtime.py")
 # No packages but PACKAGES and the function's own, no variables of Python's, nothing written.
 ISOLATED = ("-I", "-S", "-B", "-u", "-X", "utf8")
-INIT = 10.0  # seconds: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
-# What Lambda's Python runtimes hold beside Python itself.
-PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
-# Of an invocation: the alias' ARN where it is not that of the version, its trace, its log stream.
-INVOKED: contextvars.ContextVar[str] = contextvars.ContextVar("invoked", default="")
-TRACE: contextvars.ContextVar[str] = contextvars.ContextVar("trace", default="")
-STREAM: contextvars.ContextVar[str] = contextvars.ContextVar("stream", default="")
+IDLE = 4  # environments that wait for a request; Lambda keeps them for some minutes
+PIECE = 1 << 16  # bytes that are read or written at once, and what a pipe holds
+LOGGED = 1 << 20  # bytes of output that are kept of one invocation
+FRAME = struct.Struct(">cI")  # the letter and the length of what runtime.py answers
 
 
-class Environment(lambda_runtime.Worker):  # type: ignore[misc]  # MiniStack has no types
-    """One execution environment of one version of a Python function."""
+class Environment:
+    """One execution environment of one version of a Python function.
 
-    process: subprocess.Popen[str]
-    retired = False
-    stream = ""
+    What the process writes stays in a pipe until the next request, as on Lambda, where it stands
+    still meanwhile. Raises OSError if the process cannot be started.
+    """
 
-    def _spawn(self) -> None:
-        """Start the process; what its stdout and stderr say goes into two queues."""
-        self._discard_tmpdir()
-        self._tmpdir = tempfile.mkdtemp(prefix=f"lambda-{self.func_name}-")
-        folder = Path(self._tmpdir).resolve()
-        task, layers = folder / "task", folder / "opt"
-        with zipfile.ZipFile(io.BytesIO(self.code_zip)) as code:
-            code.extractall(task)
-        for layer in self.config.get("Layers") or []:
-            content = internals.layer_zip(layer)
-            if content:
-                with zipfile.ZipFile(io.BytesIO(content)) as code:
-                    code.extractall(layers)
-        now = datetime.now(timezone.utc)
-        version = self.config.get("Version", "$LATEST")
-        self.stream = f"{now:%Y/%m/%d}/[{version}]{uuid.uuid4().hex}"
-        self.mark = uuid.uuid4().hex
-        self.answers: queue.Queue[str] = queue.Queue()
-        self.lines: queue.Queue[str] = queue.Queue()
-        self._proc = self.process = process = subprocess.Popen(
-            [sys.executable, *ISOLATED, RUNTIME],
-            cwd=task,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=variables(self.config, task, self.stream),
-        )
-        for pipe, into in ((process.stdout, self.answers), (process.stderr, self.lines)):
-            threading.Thread(target=drain, args=(pipe, into), daemon=True).start()
-        self.send(
-            handler=self.config.get("Handler", ""),
-            folder=str(task),
-            mark=self.mark,
-            path=[str(layers / "python")] if layers.exists() else [],
-            packages=packages(),
-        )
+    def __init__(self, record: Mapping[str, Any]):
+        config = record["config"]
+        self.key = key_of(config)
+        day, version = time.strftime("%Y/%m/%d", time.gmtime()), config["Version"]
+        self.stream = f"{day}/[{version}]{secrets.token_hex(16)}"
+        self.received, self.output, self.left_out = bytearray(), bytearray(), 0
+        with contextlib.ExitStack() as stack:
+            folder = Path(tempfile.mkdtemp(dir=HOME))
+            stack.callback(remove, folder)
+            self.task = folder / "task"
+            unpack(record["code_zip"], self.task)
+            for layer in config.get("Layers") or []:
+                if content := internals.layer_zip(layer):
+                    unpack(content, folder / "opt")
+            self.process = self.start(config, folder / "opt", stack)
+            self.release = stack.pop_all().close
 
-    def send(self, **fields: Any) -> None:
-        """Write one line to the process; one that has ended is noticed when no answer comes."""
+    def start(
+        self, config: Mapping[str, Any], layers: Path, stack: contextlib.ExitStack
+    ) -> subprocess.Popen[bytes]:
+        """Start the process, with pipes for requests, answers and log.
+
+        A fourth one is closed when this process ends, however it does: then the other ends, too.
+        """
+        with contextlib.ExitStack() as given:
+
+            def pipe(ours: int) -> tuple[int, int]:
+                ends = os.pipe()
+                stack.callback(os.close, ends[ours])
+                given.callback(os.close, ends[1 - ours])
+                os.set_blocking(ends[ours], False)
+                return ends[ours], ends[1 - ours]
+
+            self.requests, requests = pipe(1)
+            self.answers, answers = pipe(0)
+            self.log, log = pipe(0)
+            _, account = pipe(1)
+            python = layers / "python"
+            path = [python / f"lib/{config.get('Runtime', '')}/site-packages", python]
+            arguments = [requests, answers, account, PACKAGES, *filter(Path.exists, path)]
+            return subprocess.Popen(
+                [sys.executable, *ISOLATED, RUNTIME, *map(str, arguments)],
+                cwd=self.task,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(requests, answers, account),
+                env=variables(config, self.task, self.stream),
+                start_new_session=True,
+            )
+
+    def frame(self, wanted: bytes, until: float, request: bytes = b"") -> tuple[str, bytes] | None:
+        """Send a request and return the next frame of one of these letters.
+
+        Return None at the deadline, and an empty letter if the process has ended.
+        """
+        poll, rest = select.poll(), memoryview(request)
+        for pipe in (self.answers, self.log):
+            poll.register(pipe, select.POLLIN)
+        if rest:
+            poll.register(self.requests, select.POLLOUT)
+        while True:
+            left, ended = until - time.monotonic(), not self.alive()
+            piece = b""
+            # The process may end while one that it has started holds its pipes: hence 0.1 s.
+            for pipe, _ in poll.poll(0 if ended else 1000 * max(0, min(left, 0.1))):
+                if pipe == self.log and not self.read_log():
+                    poll.unregister(self.log)
+                elif pipe == self.answers:
+                    piece = os.read(self.answers, PIECE)
+                    self.received += piece
+                    if not piece:
+                        poll.unregister(self.answers)
+                elif pipe == self.requests:
+                    with contextlib.suppress(BlockingIOError, BrokenPipeError):
+                        rest = rest[os.write(self.requests, rest[:PIECE]) :]
+                    if not rest or ended:
+                        poll.unregister(self.requests)
+            found = self.taken(wanted)
+            if found or (ended and not piece) or left <= 0:
+                self.read_log(PIECE)  # all that it had written before it answered
+                return found or (("", b"") if ended else None)
+
+    def taken(self, wanted: bytes) -> tuple[str, bytes] | None:
+        """Take the next frame of one of these letters from what was received, if it is whole."""
+        while len(self.received) >= FRAME.size:
+            letter, size = FRAME.unpack_from(self.received)
+            if size > LARGEST:  # no frame of runtime.py's
+                self.kill()
+            if size > LARGEST or len(self.received) < FRAME.size + size:
+                break
+            body = bytes(self.received[FRAME.size : FRAME.size + size])
+            del self.received[: FRAME.size + size]
+            if letter in wanted:
+                return letter.decode(), body
+        return None
+
+    def read_log(self, size: int = 1) -> bool:
+        """Read so many bytes of the output, if they are there; tell whether there may be more."""
+        with contextlib.suppress(BlockingIOError):
+            while size > 0:
+                piece = os.read(self.log, PIECE)
+                if not piece:
+                    return False
+                room = max(0, LOGGED - len(self.output))
+                self.output += piece[:room]
+                self.left_out += len(piece[room:])
+                size -= len(piece)
+        return True
+
+    def logged(self) -> tuple[bytes, int]:
+        """Return the output since the last time, and how many bytes of it are left out."""
+        found = bytes(self.output), self.left_out
+        self.output, self.left_out = bytearray(), 0
+        return found
+
+    def memory(self) -> int:
+        """Return how much memory the process has taken at most, in MB; 0 if nobody knows."""
         with contextlib.suppress(OSError):
-            print(json.dumps(fields), file=self.process.stdin, flush=True)
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+            peak = re.search(r"VmHWM:\s+(\d+)", status)
+            return int(peak[1]) >> 10 if peak else 0
+        with contextlib.suppress(psutil.Error):  # macOS, which knows what it takes now
+            return int(psutil.Process(self.process.pid).memory_info().rss) >> 20
+        return 0
 
-    def answer(self, until: float) -> tuple[dict[str, Any] | None, list[str]]:
-        """Return the next answer, or None if none comes in time or at all, and what was logged."""
-        try:
-            text = self.answers.get(timeout=max(0.0, until - time.monotonic()))
-        except queue.Empty:
-            self.kill_process()
-            return None, self.logged()
-        if not text:
-            self.process.wait(5)
-        return (json.loads(text) if text else {}), self.logged()
+    def alive(self) -> bool:
+        """Tell whether the process has not ended."""
+        return self.process.poll() is None
 
-    def logged(self) -> list[str]:
-        """Return the lines up to the end of an invocation, or of the process."""
-        lines: list[str] = []
-        # A process that the function has left behind may keep the pipe open: hence the limit.
-        with contextlib.suppress(queue.Empty):
-            while line := self.lines.get(timeout=2):
-                # A mark may be glued to a line that has no end.
-                text, mark, end = line.rstrip("\n").partition(self.mark)
-                if text or not mark:
-                    lines.append(text)
-                if end:
-                    break
-        return lines
+    def kill(self) -> None:
+        """Kill the process and all that it has started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
-    def kill_process(self) -> None:
-        """End the process at once."""
-        self.process.kill()
+    def end(self) -> None:
+        """Kill the process and all that it has started, and let a thread tidy up."""
+        self.kill()
+        threading.Thread(target=self.forget, daemon=True).start()
+
+    def forget(self) -> None:
+        """Wait for the end of the process, close its pipes and remove its folder."""
         self.process.wait()
-
-    def run(self, event: Any, request_id: str, arn: str) -> dict[str, Any]:
-        """Invoke the function and return `body` and `log`, and `error` if it has failed."""
-        with self._lock:
-            log: list[str] = []
-            timeout = self.config.get("Timeout", 3)
-            if self._proc is None or self._proc.poll() is not None:
-                self._spawn()
-                found, lines = self.answer(time.monotonic() + INIT)
-                log += lines
-                if found != {} or self._proc is None or self._proc.poll() is not None:
-                    return self.failed(found, request_id, log, timeout)
-            self.send(
-                event=event,
-                request_id=request_id,
-                arn=arn,
-                deadline=time.time() + timeout,
-                trace=TRACE.get() or new_trace(),
-            )
-            found, lines = self.answer(time.monotonic() + timeout)
-            log += lines
-            if found is None or "result" not in found:
-                return self.failed(found, request_id, log, timeout)
-            return {"body": found["result"], "log": "\n".join(log)}
-
-    def failed(
-        self, found: dict[str, Any] | None, request_id: str, log: list[str], timeout: float
-    ) -> dict[str, Any]:
-        """Return what Lambda answers when a function times out, raises or ends."""
-        if found is None:
-            text = f"Task timed out after {timeout:.2f} seconds"
-            at = (
-                datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            )
-            log.append(f"{at} {request_id} {text}")
-            body = {
-                "errorType": "Sandbox.Timedout",
-                "errorMessage": f"RequestId: {request_id} Error: {text}",
-            }
-        elif found:
-            body = found["failure"]
-        else:
-            status = self.process.returncode
-            why = (
-                f"with error: exit status {status}"
-                if status > 0
-                else f"with error: signal: {-status}"
-                if status
-                else "without providing a reason"
-            )
-            text = f"RequestId: {request_id} Error: Runtime exited {why}"
-            log += [text, "Runtime.ExitError"]
-            body = {"errorType": "Runtime.ExitError", "errorMessage": text}
-        return {"body": body, "error": True, "function_error": "Unhandled", "log": "\n".join(log)}
+        self.release()
 
 
-def new_trace() -> str:
-    """Return a trace id in the form of X-Ray's."""
-    return f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}"
+LOCK = threading.Lock()
+WAITING: list[Environment] = []  # the one that has worked last is the last
 
 
-def drain(pipe: Any, into: queue.Queue[str]) -> None:
-    """Put each line of a pipe into a queue, and an empty one at its end."""
-    try:
-        for line in pipe:
-            into.put(line)
-    except ValueError:  # closed while it was read
-        pass
-    into.put("")
+def key_of(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what tells the environments of one version from all others."""
+    return tuple(str(config.get(name)) for name in ("FunctionArn", "Version", "RevisionId"))
 
 
-@functools.cache
-def packages() -> str:
-    """Return a folder that holds PACKAGES and nothing else."""
-    folder = Path(tempfile.mkdtemp(prefix="runtime-"))
-    for name in PACKAGES:
-        spec = importlib.util.find_spec(name)
-        if spec and spec.origin:
-            origin = Path(spec.origin)
-            source = origin.parent if origin.name == "__init__.py" else origin
-            (folder / (name if source.is_dir() else source.name)).symlink_to(source)
-    return str(folder)
+def take(record: Mapping[str, Any]) -> tuple[Environment, bool]:
+    """Return an environment of this version, and whether it is a new one; see Environment."""
+    key = key_of(record["config"])
+    with LOCK:
+        found = [waiting for waiting in WAITING if waiting.key == key]
+        if found:
+            WAITING.remove(found[-1])
+    if found and found[-1].alive():
+        return found[-1], False
+    if found:
+        found[-1].end()
+    return Environment(record), True
 
 
-def variables(config: dict[str, Any], task: Path, stream: str) -> dict[str, str]:
+def give_back(environment: Environment) -> None:
+    """Let an environment wait for the next request, and end the oldest if too many wait."""
+    with LOCK:
+        WAITING.append(environment)
+        ended = WAITING[:-IDLE]
+        del WAITING[:-IDLE]
+    for oldest in ended:
+        oldest.end()
+
+
+def variables(config: Mapping[str, Any], task: Path, stream: str) -> dict[str, str]:
     """Return the environment of a function, and the account's address for its SDK.
 
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
     """
-    region = lambda_svc.get_region()
-    own: dict[str, str] = internals.variables_of(config)
-    return own | {
+    region = responses.get_region()
+    own = (config.get("Environment") or {}).get("Variables") or {}
+    return {name: str(value) for name, value in own.items()} | {
         "_HANDLER": config.get("Handler", ""),
         "AWS_DEFAULT_REGION": region,
         "AWS_REGION": region,
         "AWS_EXECUTION_ENV": f"AWS_Lambda_{config.get('Runtime', '')}",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config.get("MemorySize", 128)),
-        "AWS_LAMBDA_FUNCTION_NAME": config.get("FunctionName", ""),
-        "AWS_LAMBDA_FUNCTION_VERSION": config.get("Version", "$LATEST"),
+        "AWS_LAMBDA_FUNCTION_NAME": config["FunctionName"],
+        "AWS_LAMBDA_FUNCTION_VERSION": config["Version"],
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_LAMBDA_LOG_GROUP_NAME": log_group(config),
         "AWS_LAMBDA_LOG_STREAM_NAME": stream,
+        **log_settings(config),
         "LAMBDA_TASK_ROOT": str(task),
-        "LAMBDA_RUNTIME_DIR": packages(),
+        "LAMBDA_RUNTIME_DIR": str(PACKAGES),
         "LANG": "en_US.UTF-8",
         "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin",
-        "PYTHONPATH": packages(),
+        "PYTHONPATH": str(PACKAGES),
         "TZ": ":UTC",
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
-        **lambda_runtime.execution_credentials(config),
+        **credentials(config),
         # These are the laptop's: its address, which no proxy may carry away, and no metadata.
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}",
         "AWS_EC2_METADATA_DISABLED": "true",
@@ -240,7 +258,39 @@ def variables(config: dict[str, Any], task: Path, stream: str) -> dict[str, str]
     }
 
 
-def log_group(config: dict[str, Any]) -> str:
+def log_group(config: Mapping[str, Any]) -> str:
     """Return the name of a function's log group."""
     named = (config.get("LoggingConfig") or {}).get("LogGroup")
-    return str(named or f"/aws/lambda/{config.get('FunctionName', '')}")
+    return str(named or f"/aws/lambda/{config['FunctionName']}")
+
+
+def log_settings(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the runtime is told of the format and the level of log records.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+    """
+    settings = config.get("LoggingConfig") or {}
+    if settings.get("LogFormat") != "JSON":
+        return {}
+    level = settings.get("ApplicationLogLevel", "INFO")
+    return {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": level}
+
+
+def credentials(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return new credentials of a function's role, as variables."""
+    role, name = config["Role"].split("/")[-1], config["FunctionName"]
+    key, secret, token = (
+        f"ASIA{secrets.token_hex(8).upper()}",
+        secrets.token_hex(20),
+        secrets.token_hex(64),
+    )
+    sts.register_session(
+        key,
+        {
+            "Arn": f"arn:aws:sts::{responses.get_account_id()}:assumed-role/{role}/{name}",
+            "UserId": f"{role}:{name}",
+            "SecretAccessKey": secret,
+            "SessionToken": token,
+        },
+    )
+    return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}

@@ -8,7 +8,7 @@ the rest of the account calls it by; `wrap` in wraps/ puts functions of ours in 
 from __future__ import annotations
 
 from ministack import app
-from ministack.core import iam_actions, iam_evaluator, lambda_runtime
+from ministack.core import iam_actions, iam_evaluator
 from ministack.services import apigateway as http_apis
 from ministack.services import cloudformation, cloudwatch_logs, codebuild, iam, lambda_svc, sts
 from ministack.services.cloudformation import provisioners
@@ -20,16 +20,11 @@ authorization_type = app._execute_api_authorization_type
 is_root_key = iam_evaluator._is_root_key
 lambda_action = iam_actions._lambda_action
 
-workers = lambda_runtime._workers
-workers_lock = lambda_runtime._lock
-worker_key = lambda_runtime._worker_key
-worker_class_for = lambda_runtime._worker_class_for
-
+apis = http_apis._apis
+match_route = http_apis._match_route
 invoke_lambda_proxy = http_apis._invoke_lambda_proxy
 lambda_of_integration = http_apis._extract_lambda_ref_from_integration_uri
 stage_variables = http_apis._get_stage_variables
-cors_preflight_response = http_apis._cors_preflight_response
-api_not_found = http_apis._http_api_not_found
 
 stacks = cloudformation._stacks
 zip_inline = provisioners._zip_inline
@@ -54,24 +49,12 @@ now = iam._now
 sessions = sts._sessions
 
 functions = lambda_svc._functions
-function_arn = lambda_svc._func_arn
-name_in_request = lambda_svc._resolve_request_scoped_name
 name_and_qualifier = lambda_svc._resolve_name_and_qualifier
-qualifier_in_request = lambda_svc._qualifier_from_path_or_query
 qualifier_not_found = lambda_svc._function_qualifier_not_found
 record_of_qualifier = lambda_svc._effective_func_record_for_qualifier
-revision_refused = lambda_svc._check_revision
+execute_function = lambda_svc._execute_function
 schedule_state_transition = lambda_svc._schedule_state_transition
-reject_unreadable_zip = lambda_svc._reject_unreadable_zip
 get_function = lambda_svc._get_function
-publish_version = lambda_svc._publish_version
 create_alias = lambda_svc._create_alias
 update_alias = lambda_svc._update_alias
-invoke = lambda_svc._invoke
-execute_function_in_scope = lambda_svc._execute_function_with_config_scope
-execute_function_warm = lambda_svc._execute_function_warm
-ensure_reaper_thread = lambda_svc._ensure_reaper_thread
-emit_lambda_logs = lambda_svc._emit_lambda_logs
-peak_memory = lambda_svc._probe_peak_memory_mb
-variables_of = lambda_svc._runtime_env_vars
 layer_zip = lambda_svc._resolve_layer_zip

@@ -23,12 +23,13 @@ def main(console: App | None = None, builds: Builds | None = None) -> None:
     from ministack import app
 
     try:
-        from sandbox.account import door, http_server, wraps
+        from sandbox.account import door, function_code, http_server, wraps
         from sandbox.account.wraps import codebuild, iam
     except AttributeError as error:  # of sandbox.account.internals
         sys.exit(f"error: the account needs MiniStack as requirements.txt pins it: {error}")
 
     wraps.install()
+    function_code.make_home()
     if builds:
         codebuild.serve(builds)
     http_server.read_raw_queries()

@@ -1,25 +1,24 @@
-"""What /var/runtime/bootstrap.py is on Lambda: the program in which a function's code runs.
+"""The program in which a function's code runs: AWS's own runtime, and what only a laptop needs.
 
-It stands alone, as it runs without the sandbox's packages: the first line on its stdin says which
-handler to load, each further one is an event; each answer is a line on its stdout. What the
-function writes goes to stderr, where a mark tells an error apart, and that an invocation has ended.
+It stands alone, as it runs without the sandbox's packages. `awslambdaric` is what a Python function
+runs in on Lambda; there it asks an HTTP server for events, and here two pipes:
+https://github.com/aws/aws-lambda-python-runtime-interface-client
 """
 
 from __future__ import annotations
 
-import datetime
+import _thread
 import errno
-import importlib
 import json
-import logging
 import os
+import signal
 import site
+import struct
 import sys
-import time
-import traceback
-from typing import Any
+from typing import Any, BinaryIO
 
 TASK_ROOT = "/var/task"  # where the function's code is on Lambda
+LARGEST = 6_291_556  # bytes of an answer
 # Calls of Python that write, and which of their arguments are paths; `open` is looked at apart.
 WRITES = {
     "os.mkdir": (0,),
@@ -34,121 +33,48 @@ WRITES = {
 }
 
 
-class Failure(Exception):
-    """An error that Lambda names itself, as `Runtime.ImportModuleError`."""
+class Client:
+    """What `awslambdaric` asks of Lambda: a line of JSON and the event in, frames out.
 
-    def __init__(self, kind: str, text: str, trace: list[str] | None = None):
-        super().__init__(text)
-        self.kind, self.trace = kind, trace or []
-
-
-def load(handler: str) -> Any:
-    """Import a handler; raises Failure, or what the module raises.
-
-    https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html
+    A frame is a letter (n: waits for the next event, r: result, e: error), a length, and a text.
     """
-    name, dot, function = handler.rpartition(".")
-    if not dot:
-        raise Failure(
-            "Runtime.MalformedHandlerName",
-            f"Bad handler '{handler}': not enough values to unpack (expected 2, got 1)",
-        )
-    try:
-        module = importlib.import_module(name.replace("/", "."))
-    except ImportError as error:
-        raise Failure(
-            "Runtime.ImportModuleError", f"Unable to import module '{name}': {error}"
-        ) from None
-    except SyntaxError as error:
-        trace = [
-            f'  File "{error.filename}" Line {error.lineno}\n    {(error.text or "").rstrip()}'
-        ]
-        raise Failure(
-            "Runtime.UserCodeSyntaxError", f"Syntax error in module '{name}': {error}", trace
-        ) from None
-    try:
-        return getattr(module, function)
-    except AttributeError:
-        raise Failure(
-            "Runtime.HandlerNotFound", f"Handler '{function}' missing on module '{name}'"
-        ) from None
+
+    def __init__(self, marshaller: Any, request: Any, requests: BinaryIO, answers: BinaryIO):
+        self.marshaller, self.request = marshaller, request
+        self.requests, self.answers = requests, answers
+
+    def wait_next_invocation(self) -> Any:
+        self.send(b"n")
+        head = self.requests.readline()
+        if not head:  # the account has ended
+            os.killpg(0, signal.SIGKILL)
+        fields = json.loads(head)
+        return self.request(event_body=self.requests.read(fields.pop("size")), **fields)
+
+    def post_invocation_result(self, _: str, result: str | bytes, *__: Any) -> None:
+        body = result if isinstance(result, bytes) else result.encode(errors="replace")
+        if len(body) > LARGEST:
+            kind = "Function.ResponseSizeTooLarge"
+            text = f"Response payload size exceeded maximum allowed payload size ({LARGEST} bytes)."
+            self.send(b"e", json.dumps({"errorType": kind, "errorMessage": text}).encode())
+        else:
+            self.send(b"r", body)
+
+    def post_invocation_error(self, _: str, error: str, *__: Any) -> None:
+        self.send(b"e", error.encode(errors="replace"))
+
+    def post_init_error(self, error: dict[str, Any], *_: Any) -> None:
+        self.send(b"e", json.dumps(error).encode())
+
+    def send(self, kind: bytes, body: bytes = b"") -> None:
+        self.answers.write(struct.pack(">cI", kind, len(body)) + body)
+        self.answers.flush()
 
 
-def described(error: BaseException, folder: str) -> dict[str, Any]:
-    """Return an error as Lambda answers with it; frames of this file are left out."""
-    if isinstance(error, Failure):
-        kind, trace = error.kind, error.trace
-    else:
-        kind = type(error).__name__
-        own = [
-            frame
-            for frame in traceback.extract_tb(error.__traceback__)
-            if frame.filename not in (__file__, importlib.__file__)
-            and not frame.filename.startswith("<frozen importlib")
-        ]
-        trace = traceback.format_list(own)
-    answer = {"errorMessage": str(error), "errorType": kind, "stackTrace": trace}
-    text = json.dumps(answer).replace(json.dumps(folder)[1:-1], TASK_ROOT)
-    return dict(json.loads(text))
-
-
-def log(error: dict[str, Any], mark: str) -> None:
-    """Write an error into the function's log, as an event of its own."""
-    lines = [
-        mark,
-        f"[ERROR] {error['errorType']}: {error['errorMessage']}",
-        "Traceback (most recent call last):",
-    ]
-    print(
-        "\n".join([*lines, "".join(error["stackTrace"])]).rstrip("\n"), file=sys.stderr, flush=True
-    )
-
-
-class Context:
-    """https://docs.aws.amazon.com/lambda/latest/dg/python-context.html"""
-
-    def __init__(self, request: dict[str, Any]):
-        self.aws_request_id: str = request["request_id"]
-        self.invoked_function_arn: str = request["arn"]
-        self.function_name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
-        self.function_version = os.environ["AWS_LAMBDA_FUNCTION_VERSION"]
-        self.memory_limit_in_mb = os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]
-        self.log_group_name = os.environ["AWS_LAMBDA_LOG_GROUP_NAME"]
-        self.log_stream_name = os.environ["AWS_LAMBDA_LOG_STREAM_NAME"]
-        self.identity = Identity()
-        self.client_context = None
-        self.tenant_id = None
-        self._deadline = request["deadline"]
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Return the milliseconds until the function times out."""
-        return max(0, int((self._deadline - time.time()) * 1000))
-
-    def log(self, message: object) -> None:
-        """Write into the function's log."""
-        print(message, end="")
-
-
-class Identity:
-    """Who has called: nobody whom Cognito knows."""
-
-    cognito_identity_id = None
-    cognito_identity_pool_id = None
-
-
-class Log(logging.Handler):
-    """The handler that Lambda puts on the root logger: with it, basicConfig changes nothing."""
-
-    request_id = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        at = datetime.datetime.fromtimestamp(record.created, datetime.timezone.utc)
-        time_of = f"{at:%Y-%m-%dT%H:%M:%S}.{int(record.msecs):03d}Z"
-        print(
-            f"[{record.levelname}]\t{time_of}\t{self.request_id}\t{self.format(record)}",
-            file=sys.stderr,
-            flush=True,
-        )
+def end_with(account: int) -> None:
+    """End this process and all that it has started when the account ends, however it does."""
+    os.read(account, 1)
+    os.killpg(0, signal.SIGKILL)
 
 
 def keep_read_only(root: str) -> None:
@@ -183,58 +109,44 @@ def keep_read_only(root: str) -> None:
     sys.addaudithook(watch)
 
 
-def main() -> None:
-    """Load the handler, then answer events until there is no more line."""
-    requests, answers = (
-        os.fdopen(os.dup(0), encoding="utf-8"),
-        os.fdopen(os.dup(1), "w", encoding="utf-8"),
-    )
-    with open(os.devnull) as nothing:
-        os.dup2(nothing.fileno(), 0)
-    os.dup2(2, 1)  # what is printed is log, on Lambda too
-
-    def answer(**fields: Any) -> None:
-        sys.stdout.flush()
-        print(f"{mark} end", file=sys.stderr, flush=True)
-        print(json.dumps(fields), file=answers, flush=True)
-
-    start = json.loads(requests.readline())
-    folder, mark = start["folder"], start["mark"]
+def main(pipes: list[int], packages: str, *layers: str) -> None:
+    """Load the handler, then answer events."""
+    requests, answers, account = pipes
+    for pipe in pipes:
+        os.set_inheritable(pipe, False)
+    _thread.start_new_thread(end_with, (account,))
     os.environ.pop("LC_CTYPE", None)  # Python itself sets it where LANG names no locale
     site.setquit()
     site.sethelper()
-    sys.path[:0] = [folder, *start["path"]]
-    sys.path.append(start["packages"])
-    handler = Log()
-    logging.getLogger().addHandler(handler)
-    keep_read_only(folder)
-    try:
-        function = load(start["handler"])
-    except Exception as error:
-        failure = described(error, folder)
-        log(failure, mark)
-        answer(failure=failure)
-        return
-    answer()
-    for line in requests:
-        request = json.loads(line)
-        handler.request_id = request["request_id"]
-        os.environ["_X_AMZN_TRACE_ID"] = request["trace"]
+    known = {*sys.modules}
+    sys.path.append(packages)
+    from awslambdaric import bootstrap
+    from awslambdaric.lambda_runtime_client import InvocationRequest
+    from awslambdaric.lambda_runtime_marshaller import LambdaMarshaller
+
+    brought = [
+        name for name in {*sys.modules} - known if name.split(".")[0] not in sys.stdlib_module_names
+    ]
+    load = bootstrap._get_handler
+
+    def load_apart(handler: str) -> Any:
+        """Load the handler as if nothing was imported yet: its zip may have other versions."""
+        ours = {name: sys.modules.pop(name) for name in brought}
         try:
-            result = function(request["event"], Context(request))
-            try:
-                text = json.dumps(result)
-            except (TypeError, ValueError) as error:
-                raise Failure(
-                    "Runtime.MarshalError", f"Unable to marshal response: {error}"
-                ) from None
-        except Exception as error:
-            failure = described(error, folder) | {"requestId": request["request_id"]}
-            log(failure, mark)
-            answer(failure=failure)
-        else:
-            answer(result=json.loads(text))
+            return load(handler)
+        except BaseException:
+            sys.modules.update(ours)  # the runtime looks for its words on this there
+            raise
+
+    bootstrap._get_handler = load_apart
+    os.environ["_LAMBDA_TELEMETRY_LOG_FD"] = str(os.dup(1))  # one pipe, so that all is in order
+    task = os.environ["LAMBDA_TASK_ROOT"]
+    sys.path[:0] = [task, *layers]
+    keep_read_only(task)
+    streams = os.fdopen(requests, "rb"), os.fdopen(answers, "wb")
+    client = Client(LambdaMarshaller(), InvocationRequest, *streams)
+    bootstrap.run(os.environ["_HANDLER"], client)
 
 
 if __name__ == "__main__":
-    main()
+    main([*map(int, sys.argv[1:4])], *sys.argv[4:])

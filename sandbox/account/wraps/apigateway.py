@@ -6,85 +6,96 @@ The pages that are named below are of https://docs.aws.amazon.com/apigateway/lat
 from __future__ import annotations
 
 import base64
-import contextvars
 import json
 import os
+import re
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from ministack.core import iam_evaluator
-from ministack.services import lambda_svc
+from ministack.core.concurrency import run_reentrant
+from ministack.core.responses import get_account_id, get_region
+from ministack.services import apigateway
 
-from sandbox.account import environments, internals
+from sandbox.account import function_limits, internals
+from sandbox.account.invocations import invoke, new_trace
 from sandbox.account.wraps import wrap
-from sandbox.account.wraps.awslambda import version_for
+from sandbox.account.wraps.awslambda import drawn, is_python
 
-JSON = {"Content-Type": "application/json"}
-SERVER_ERROR = {"statusCode": 500, "headers": JSON, "body": '{"message":"Internal Server Error"}'}
-# The id of the request that an HTTP API is handing to a function.
-REQUEST: contextvars.ContextVar[str] = contextvars.ContextVar("request", default="")
-
-
-def server_error() -> Any:
-    """Return what an HTTP API answers when a function or its permission fails."""
-    return 500, dict(JSON), SERVER_ERROR["body"].encode()  # type: ignore[attr-defined]
+Answer = tuple[int, dict[str, Any], bytes]
+BODY_LIMIT = 10_000_000  # bytes of a request; see http-api-quotas.html
+TEXT = re.compile(r"text/|application/(json|xml|javascript)$")
+# Headers of one connection, and the length of a body: the server knows them better.
+NOT_TAKEN = {"content-length", "transfer-encoding", "connection", "keep-alive", "upgrade"}
+PREFLIGHT = "options"  # OPTIONS of an API that leaves it to its routes
+HEADER = re.compile(r"[\w!#$%&'*+.^`|~-]+:[^\x00-\x08\x0a-\x1f\x7f]*", re.ASCII)
 
 
-@wrap(internals.invoke_lambda_proxy)
-async def request_has_one_id(original: Any, *request: Any, **options: Any) -> Any:
-    """Give the answer the id that the event has.
-
-    See http-api-logging-variables.html
-    """
-    REQUEST.set(base64.b64encode(os.urandom(11)).decode())
-    status, headers, body = await original(*request, **options)
-    return status, {**headers, "apigw-requestid": REQUEST.get()}, body
+class Unusable(Exception):
+    """Why an HTTP API cannot use what a function has answered."""
 
 
 @wrap(internals.invoke_lambda_proxy)
-async def weighted_alias_shares_its_requests(
-    original: Any, integration: dict[str, Any], *request: Any, **options: Any
-) -> Any:
-    """Hand requests to the versions of an alias in the proportion of its weights.
-
-    https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
-    """
-    arn = internals.lambda_of_integration(integration.get("integrationUri", ""))
-    name, qualifier = internals.name_and_qualifier(arn)
-    drawn = version_for(internals.functions.get(name), qualifier)
-    environments.INVOKED.set(arn if qualifier else "")
-    if drawn != qualifier:
-        integration = {
-            **integration,
-            "integrationUri": arn.removesuffix(f":{qualifier}") + f":{drawn}",
-        }
-    return await original(integration, *request, **options)
-
-
-@wrap(internals.invoke_lambda_proxy)
-async def function_must_permit_the_api(
+async def function_answers_a_request(
     original: Any,
-    integration: dict[str, Any],
+    integration: Mapping[str, Any],
     api: str,
     stage: str,
     path: str,
     method: str,
-    headers: Any,
+    headers: Mapping[str, str],
     body: bytes,
-    query: Any,
+    query: Mapping[str, list[str]],
     route: str = "$default",
-    *request: Any,
+    parameters: Mapping[str, str] | None = None,
     **options: Any,
-) -> Any:
-    """Answer 500 unless the function's policy lets this API invoke it.
+) -> Answer:
+    """Invoke the function of an integration, if it lets this API, with an event of format 2.0.
 
-    See http-api-troubleshooting-lambda.html
+    A request that an authorizer has let through is MiniStack's, with the event that it makes.
+    See http-api-develop-integrations-lambda.html and http-api-troubleshooting-lambda.html
     """
     arn = internals.lambda_of_integration(integration.get("integrationUri", ""))
-    func = internals.functions.get(internals.name_and_qualifier(arn)[0])
-    account, region = lambda_svc.get_account_id(), lambda_svc.get_region()
+    name, qualifier = internals.name_and_qualifier(arn)
+    func = internals.functions.get(name)
+    record = drawn(func, qualifier)[1]
+    method = method.upper()  # see PREFLIGHT
     verb, _, place = route.partition(" ")
-    end = f"{method if verb == 'ANY' else verb}{place}" if place else route
+    where = f"{method if verb == 'ANY' else verb}{place}" if place else route
+    if not record or not permits(func, arn, f"{api}/{stage}/{where}"):
+        return refused(500, "Internal Server Error")
+    request = (api, stage, path, method, headers, body, query, route, parameters)
+    let_through = any(value for key, value in options.items() if key.startswith("authorizer"))
+    if let_through or not is_python(record):
+        found: Answer = await original(integration, *request, **options)
+        return found
+    event = event_of(*request, options.get("raw_query_string") or "")
+    payload = json.dumps(event).encode()
+    if len(body) > BODY_LIMIT or len(payload) > function_limits.EVENT:
+        return refused(413, "Request Entity Too Large")
+    trace = event["headers"]["x-amzn-trace-id"]
+    outcome = await run_reentrant(invoke, record, arn, payload, trace, thread_name="http-api")
+    answer = refused(503, "Service Unavailable")
+    if not outcome.throttled:
+        answer = refused(500, "Internal Server Error")
+        try:
+            answer = answer if outcome.failed else answer_of(outcome.body)
+        except Unusable as why:  # on AWS it stands in the access log of a stage that has one
+            outcome.add_to_log(f"[ERROR] API Gateway cannot use this answer: {why}")
+    answer[1]["apigw-requestid"] = event["requestContext"]["requestId"]
+    return answer
+
+
+def refused(status: int, message: str) -> Answer:
+    """Return an error of API Gateway's own."""
+    said = json.dumps({"message": message}, separators=(",", ":"))
+    return status, {"Content-Type": "application/json"}, said.encode()
+
+
+def permits(func: Any, arn: str, where: str) -> bool:
+    """Tell whether the function's policy lets this API invoke it, for this stage and route."""
+    account, region = get_account_id(), get_region()
     context = iam_evaluator.EvalContext(
         principal_arn="",
         principal_type="AWSService",
@@ -93,107 +104,139 @@ async def function_must_permit_the_api(
         resource_arn=arn,
         region=region,
         service_context={
-            "aws:sourcearn": f"arn:aws:execute-api:{region}:{account}:{api}/{stage}/{end}",
+            "aws:sourcearn": f"arn:aws:execute-api:{region}:{account}:{where}",
             "aws:sourceaccount": account,
         },
     )
-    if (
-        func is None
-        or iam_evaluator.evaluate_resource_policy(
-            func["policy"], context, "apigateway.amazonaws.com"
-        ).decision
-        != "Allow"
-    ):
-        return server_error()
-    return await original(
-        integration, api, stage, path, method, headers, body, query, route, *request, **options
-    )
+    service = "apigateway.amazonaws.com"
+    found = iam_evaluator.evaluate_resource_policy(func["policy"], context, service)
+    return bool(found.decision == "Allow")
 
 
-@wrap(internals.execute_function_in_scope)
-def event_has_payload_format_2(original: Any, func: dict[str, Any], event: dict[str, Any]) -> Any:
-    """Hand on the event that an HTTP API makes; MiniStack leaves out and adds some keys.
-
-    See http-api-develop-integrations-lambda.html
-    """
-    if not REQUEST.get():
-        return original(func, event)
-    context = dict(event["requestContext"])
-    path = (
-        event["rawPath"]
-        if context["stage"] == "$default"
-        else f"/{context['stage']}{event['rawPath']}"
-    )
-    source, trace = context["http"]["sourceIp"], environments.new_trace()
-    environments.TRACE.set(trace)
-    headers = {
-        "content-length": "0",
-        **event["headers"],
-        "host": context["domainName"],
-        "x-amzn-trace-id": trace,
+def event_of(
+    api: str,
+    stage: str,
+    path: str,
+    method: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    query: Mapping[str, list[str]],
+    route: str,
+    parameters: Mapping[str, str] | None,
+    raw_query: str,
+) -> dict[str, Any]:
+    """Return the event for a request; a key for what the request does not have is not there."""
+    if stage != "$default":
+        path = f"/{stage}{path}"
+    now, source, domain = time.time(), "127.0.0.1", f"{api}.execute-api.localhost"
+    given = ({} if "transfer-encoding" in headers else {"content-length": "0"}) | {**headers}
+    cookies = given.pop("cookie", "")
+    given |= {
+        "host": domain,
+        "x-amzn-trace-id": new_trace(),
+        "x-forwarded-for": ", ".join(filter(None, [given.get("x-forwarded-for"), source])),
         "x-forwarded-port": os.environ["GATEWAY_PORT"],
         "x-forwarded-proto": "http",
     }
-    headers["x-forwarded-for"] = ", ".join(filter(None, [headers.get("x-forwarded-for"), source]))
-    cookies = headers.pop("cookie", "")
-    context.update(
-        domainPrefix=context["apiId"],
-        requestId=REQUEST.get(),
-        http={**context["http"], "path": path},
-        time=time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(context["timeEpoch"] / 1000)),
-    )
-    event = {
-        **event,
-        "rawPath": path,
-        "headers": dict(sorted(headers.items())),
-        "requestContext": context,
+    is_text = TEXT.match(given.get("content-type", "").split(";")[0].strip().lower())
+    optional = {
+        "cookies": [one.strip() for one in cookies.split(";")] if cookies else None,
+        "queryStringParameters": {name: ",".join(query[name]) for name in query or ()},
+        "pathParameters": parameters,
+        "stageVariables": internals.stage_variables(api, stage),
+        "body": body.decode(errors="replace") if is_text else base64.b64encode(body).decode(),
     }
-    if cookies:
-        event["cookies"] = [one.strip() for one in cookies.split(";")]
-    variables = internals.stage_variables(context["apiId"], context["stage"])
-    if variables:
-        event["stageVariables"] = variables
-    if not event.get("pathParameters"):
-        event.pop("pathParameters", None)
-    return original(func, event)
+    return {
+        "version": "2.0",
+        "routeKey": route,
+        "rawPath": path,
+        "rawQueryString": raw_query,
+        "headers": dict(sorted(given.items())),
+        "requestContext": {
+            "accountId": get_account_id(),
+            "apiId": api,
+            "domainName": domain,
+            "domainPrefix": api,
+            "http": {
+                "method": method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": source,
+                "userAgent": given.get("user-agent", ""),
+            },
+            "requestId": base64.b64encode(os.urandom(11)).decode(),
+            "routeKey": route,
+            "stage": stage,
+            "time": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
+            "timeEpoch": int(1000 * now),
+        },
+        "isBase64Encoded": bool(body) and not is_text,
+        **{key: value for key, value in optional.items() if value},
+    }
 
 
-@wrap(lambda_svc.lambda_execute_result_to_api_proxy_response)
-def answer_is_made_of_what_a_function_returns(original: Any, result: dict[str, Any]) -> Any:
-    """Answer 500 for a function that fails or answers nonsense; call a text without a type text.
-
-    See http-api-develop-integrations-lambda.html
-    """
-    if not REQUEST.get() or result.get("throttle"):
-        return original(result)
-    if result.get("error"):
-        return SERVER_ERROR, None
-    payload = result.get("body")
-    if not isinstance(payload, dict) or "statusCode" not in payload:
-        text = payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False)
-        return {"statusCode": 200, "headers": JSON, "body": text}, None
-    headers, body, status = (
-        payload.get("headers") or {},
-        payload.get("body", ""),
-        payload["statusCode"],
-    )
-    if not (
-        isinstance(headers, dict)
-        and isinstance(body, (str, type(None)))
-        and str(status).isdecimal()
-        and 100 <= int(status) <= 599
-    ):
-        return SERVER_ERROR, None
-    if not any(name.lower() == "content-type" for name in headers):
-        headers = {**headers, "content-type": "text/plain;charset=UTF-8"}
-    return {**payload, "statusCode": int(status), "headers": headers, "body": body or ""}, None
+def answer_of(text: bytes) -> Answer:
+    """Return the answer that a function describes in format 2.0; raises Unusable."""
+    try:
+        said = json.loads(text)
+    except ValueError:
+        raise Unusable("it is no JSON") from None
+    if not isinstance(said, dict) or "statusCode" not in said:
+        plain = said.encode(errors="replace") if isinstance(said, str) else text
+        return 200, {"Content-Type": "application/json"}, plain
+    status, body, cookies = said["statusCode"], said.get("body"), said.get("cookies") or []
+    if not re.fullmatch("[2-5][0-9][0-9]", str(status)):
+        raise Unusable(f"statusCode is {json.dumps(status)}, no number from 200 to 599")
+    if not isinstance(body, (str, type(None))):
+        raise Unusable(f"body is a {type(body).__name__}, not text: json.dumps makes it one")
+    content = (body or "").encode(errors="replace")
+    if said.get("isBase64Encoded"):
+        try:
+            content = base64.b64decode(content, validate=True)
+        except ValueError:
+            raise Unusable("body is not base64, though isBase64Encoded says so") from None
+    if not isinstance(cookies, list) or not all(isinstance(one, str) for one in cookies):
+        raise Unusable("cookies is no list of texts")
+    headers = headers_of(said.get("headers") or {}, cookies)
+    return int(status), headers, b"" if int(status) in (204, 304) else content
 
 
-@wrap(internals.cors_preflight_response)
-def preflight_without_cors_is_not_found(original: Any, configuration: Any, origin: str) -> Any:
-    """Answer 404 to OPTIONS if the API has no CORS configuration; MiniStack answers 403.
+def headers_of(said: Any, cookies: list[str]) -> dict[str, Any]:
+    """Return the headers of an answer, a list where there are several; raises Unusable."""
+    if not isinstance(said, dict):
+        raise Unusable("headers is no object")
+    found: dict[str, Any] = {} if cookies == [] else {"Set-Cookie": cookies}
+    for name, value in said.items():
+        text = value.strip() if isinstance(value, str) else json.dumps(value)
+        if isinstance(value, (dict, list, type(None))) or not HEADER.fullmatch(f"{name}:{text}"):
+            raise Unusable(f"the header {json.dumps(name)} is {json.dumps(value)}")
+        if name.lower() == "set-cookie":
+            found["Set-Cookie"] = [*found.get("Set-Cookie", ()), text]
+        elif name.lower() not in NOT_TAKEN:
+            found[name] = text
+    if not all(HEADER.fullmatch(f"set-cookie:{cookie}") for cookie in cookies):
+        raise Unusable("a cookie holds a control character")
+    if not any(name.lower() == "content-type" for name in found):
+        found["content-type"] = "text/plain;charset=UTF-8"
+    return found
 
-    A route for OPTIONS of the API's own is not reached, neither here nor with MiniStack alone.
+
+@wrap(apigateway.handle_execute)
+async def preflight_is_answered_by_an_api_with_cors(
+    original: Any, api: str, stage: str, path: str, method: str, *request: Any, **options: Any
+) -> Answer:
+    """Let a route that takes OPTIONS have it, if the API has no CORS configuration.
+
+    MiniStack answers all OPTIONS itself: it is given a method that it does not know as that one.
     See http-api-cors.html
     """
-    return original(configuration, origin) if configuration else internals.api_not_found()
+    own = (internals.apis.get(api) or {}).get("corsConfiguration")
+    sent = method if method != "OPTIONS" or own else PREFLIGHT
+    found: Answer = await original(api, stage, path, sent, *request, **options)
+    return found
+
+
+@wrap(internals.match_route)
+def preflight_is_matched_as_options(original: Any, api: str, method: str, path: str) -> Any:
+    """Find the route for OPTIONS."""
+    return original(api, "OPTIONS" if method == PREFLIGHT else method, path)

@@ -1,50 +1,28 @@
-"""Lambda: updates that take their time, versions and aliases."""
+"""Lambda: updates that take their time, invocations, versions and aliases."""
 
 from __future__ import annotations
 
+import base64
 import contextvars
-import io
+import json
 import random
 import re
-import time
-import zipfile
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
 from ministack.core import iam_evaluator
+from ministack.core.concurrency import run_reentrant
 from ministack.core.responses import error_response_json
 from ministack.services import cloudtrail, lambda_svc
 
-from sandbox.account import environments, internals
+from sandbox.account import function_limits, function_updates, internals
+from sandbox.account.invocations import Outcome, invoke
 from sandbox.account.wraps import wrap
-from sandbox.account.wraps.lambda_runtime import retire
 
-# Seconds after which an update is over though nobody has asked. AWS takes about as long.
-UPDATE = 5.0
-ENDS: dict[str, float] = {}
-FUNCTION = re.compile(r"/[^/]+/functions/([^/]+)(?:/([^/]+))?$")
+FUNCTION = re.compile(r"/[^/]+/functions/([^/]+)(?:/(.+))?$")
 # Whether a request is being answered, not CloudFormation, which waits until an update is over.
 OVER_HTTP: contextvars.ContextVar[bool] = contextvars.ContextVar("over_http", default=False)
-
-
-def under_update(func: dict[str, Any]) -> bool:
-    """Tell whether an update of the function is in progress."""
-    return bool(func["config"].get("LastUpdateStatus") == "InProgress")
-
-
-def end_update(func: dict[str, Any]) -> None:
-    """Let an update of the function be over."""
-    ENDS.pop(func["config"]["FunctionArn"], None)
-    for config in (func["config"], *(version["config"] for version in func["versions"].values())):
-        if config.get("LastUpdateStatus") == "InProgress":
-            config.update(
-                State="Active",
-                StateReason="",
-                StateReasonCode="",
-                LastUpdateStatus="Successful",
-                LastUpdateStatusReason="",
-                LastUpdateStatusReasonCode="",
-            )
 
 
 @wrap(internals.schedule_state_transition)
@@ -56,9 +34,9 @@ def update_lasts_until_it_is_asked_for(_: Any, name: str, delay: float) -> None:
     """
     func = internals.functions[name]
     if not OVER_HTTP.get():
-        end_update(func)
+        function_updates.end_update(func)
         return
-    ENDS[func["config"]["FunctionArn"]] = time.monotonic() + UPDATE
+    function_updates.start_update(func)
     if func["config"].get("StateReasonCode") == "Updating":
         func["config"].update(
             State="Active",
@@ -70,62 +48,125 @@ def update_lasts_until_it_is_asked_for(_: Any, name: str, delay: float) -> None:
 
 
 @wrap(lambda_svc.handle_request)
-async def update_in_progress_refuses_another(
+async def call_is_answered_as_by_lambda(
     original: Any, method: str, path: str, headers: Any, body: bytes, query: Any
 ) -> Any:
-    """Answer ResourceConflictException to a publish or an update during an update.
-
-    This is what scripts that leave out `aws lambda wait` meet on AWS:
-    https://github.com/aws/aws-cli/issues/6718
-    """
+    """Refuse what Lambda refuses, before MiniStack changes anything, and invoke functions."""
     OVER_HTTP.set(True)
     found = FUNCTION.match(unquote(path))
-    name = internals.name_in_request(found[1]) if found else ""
-    func = internals.functions.get(name)
-    if found and func and under_update(func):
-        call = method, found[2]
-        asks = method == "GET" and found[2] in (None, "configuration")
-        if asks or time.monotonic() > ENDS.get(func["config"]["FunctionArn"], 0):
-            end_update(func)
-        elif call in (("PUT", "code"), ("PUT", "configuration"), ("POST", "versions")):
-            return error_response_json(
-                "ResourceConflictException",
-                "The operation cannot be performed at this time. "
-                f"An update is in progress for resource: {func['config']['FunctionArn']}",
-                409,
-            )
+    name, qualifier = internals.name_and_qualifier(found[1]) if found else ("", None)
+    func, call = internals.functions.get(name), (method, found[2] if found else None)
+    if func and call == ("POST", "invocations"):
+        qualifier = qualifier or (query.get("Qualifier") or [None])[0]
+        if answer := await invoked(func, qualifier, headers, body):
+            return answer
+    elif refusal := refused(func, call, body):
+        return error_response_json(*refusal)
     return await original(method, path, headers, body, query)
 
 
-@wrap(internals.reject_unreadable_zip)
-def empty_zip_is_refused(original: Any, content: bytes | None) -> Any:
-    """Refuse a zip that holds no file, as one that names a file that is not there.
+def refused(func: Any, call: tuple[str, str | None], body: bytes) -> function_limits.Refusal | None:
+    """Return why a call about a function is refused, or None."""
+    try:
+        data = json.loads(body or b"{}")
+    except ValueError:
+        return None
+    if not isinstance(data, dict) or call[0] not in ("POST", "PUT"):
+        data = {}
+    code = data.get("ZipFile") or (data.get("Code") or {}).get("ZipFile")
+    return (
+        function_limits.refusal(data)
+        or (function_limits.refused_zip(code) if isinstance(code, str) else None)
+        or (function_updates.in_progress(func, call) if func else None)
+        or (other_than_latest(func, data) if func and call == ("POST", "versions") else None)
+    )
 
-    With these words: https://github.com/aws-samples/amazon-textract-a2i-pdf/issues/5
-    """
-    refusal = original(content)
-    if content and refusal is None and not zipfile.ZipFile(io.BytesIO(content)).namelist():
-        text = "Uploaded file must be a non-empty zip"
-        return error_response_json("InvalidParameterValueException", text, 400)
-    return refusal
 
-
-@wrap(internals.publish_version)
-def publish_compares_what_it_is_given(original: Any, name: str, data: dict[str, Any]) -> Any:
+def other_than_latest(func: Any, data: Mapping[str, Any]) -> function_limits.Refusal | None:
     """Refuse to publish when CodeSha256 or RevisionId is not that of $LATEST.
 
     https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html
     """
-    config = (internals.functions.get(name) or {}).get("config", {})
-    wanted, there = data.get("CodeSha256"), config.get("CodeSha256")
-    if config and wanted and wanted != there:
-        return error_response_json(
-            "InvalidParameterValueException",
+    wanted, there = data.get("CodeSha256"), func["config"].get("CodeSha256")
+    if wanted and wanted != there:
+        text = (
             f"CodeSHA256 ({wanted}) is different from current CodeSHA256 in $LATEST ({there}). "
-            "Please try again with the CodeSHA256 in $LATEST.",
-            400,
+            "Please try again with the CodeSHA256 in $LATEST."
         )
-    return (config and internals.revision_refused(config, data)) or original(name, data)
+        return "InvalidParameterValueException", text, 400
+    if data.get("RevisionId", "") not in ("", func["config"].get("RevisionId")):
+        text = (
+            "The RevisionId provided does not match the latest RevisionId for the Lambda function "
+            "or alias. Call the GetFunction or the GetAlias API to retrieve the latest RevisionId "
+            "for your resource."
+        )
+        return "PreconditionFailedException", text, 412
+    return None
+
+
+async def invoked(
+    func: Any, qualifier: str | None, headers: Mapping[str, str], event: bytes
+) -> Any:
+    """Answer Invoke; return None for a function that is not in Python, which MiniStack runs.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+    """
+    version, record = drawn(func, qualifier)
+    arn = func["config"]["FunctionArn"] + (f":{qualifier}" if qualifier else "")
+    if record and not is_python(record):
+        return None
+    if not record:
+        return error_response_json("ResourceNotFoundException", f"Function not found: {arn}", 404)
+    if refusal := function_limits.refused_event(event):
+        return error_response_json(*refusal)
+    event = event or b"{}"
+    answered = {"X-Amz-Executed-Version": version}
+    kind = headers.get("x-amz-invocation-type", "RequestResponse")
+    if kind == "DryRun":
+        return 204, answered, b""
+    if kind == "Event":
+        known = {**record, "config": {**record["config"], "FunctionArn": arn}}
+        lambda_svc.invoke_async_with_retry(known, json.loads(event))
+        return 202, answered, b""
+    outcome = await run_reentrant(invoke, record, arn, event, thread_name="invoke")
+    if outcome.throttled:
+        said = throttled(outcome)
+        return 429, {"Content-Type": "application/json"}, json.dumps(said).encode()
+    if outcome.failed:
+        answered["X-Amz-Function-Error"] = "Unhandled"
+    if headers.get("x-amz-log-type", "").lower() == "tail":
+        log = "".join(f"{line}\n" for line in outcome.log).encode()
+        answered["X-Amz-Log-Result"] = base64.b64encode(log[-4096:]).decode()
+    return 200, {"Content-Type": "application/json", **answered}, outcome.body
+
+
+def throttled(outcome: Outcome) -> dict[str, str]:
+    """Return the error of Lambda's for what it does not invoke."""
+    kind, text = "TooManyRequestsException", "Rate Exceeded."
+    return {"__type": kind, "Reason": outcome.throttled, "Type": "User", "message": text}
+
+
+@wrap(internals.execute_function)
+def function_runs_in_an_environment(original: Any, func: Any, event: Any) -> Any:
+    """Run a Python function in an environment of ours, whoever invokes it."""
+    if not is_python(func):
+        return original(func, event)
+    arn = func["config"].get("FunctionArn", "")
+    outcome = invoke(func, arn, json.dumps(event).encode())
+    if outcome.throttled:
+        return {"throttle": True, "error": True, "body": throttled(outcome), "log": ""}
+    try:
+        body = json.loads(outcome.body)
+    except ValueError:
+        body = outcome.body.decode(errors="replace")
+    log = "\n".join(outcome.log)
+    return {"body": body, "error": outcome.failed, "function_error": "Unhandled", "log": log}
+
+
+def is_python(record: Mapping[str, Any]) -> bool:
+    """Tell whether we can run a version of a function: it is in Python, and a zip."""
+    runtime = str(record["config"].get("Runtime", ""))
+    return runtime.startswith("python") and bool(record.get("code_zip"))
 
 
 def alias_refused(name: str, data: dict[str, Any]) -> Any:
@@ -209,33 +250,6 @@ def moving_an_alias_is_recorded(original: Any, name: str, alias: str, data: dict
     return answer
 
 
-@wrap(internals.update_alias)
-def version_without_an_alias_keeps_no_process(
-    original: Any, name: str, alias: str, data: dict[str, Any]
-) -> Any:
-    """End the processes of versions that no alias names any more; MiniStack keeps one for each."""
-    answer = original(name, alias, data)
-    if answer[0] < 300:
-        retire_what_no_alias_names(name)
-    return answer
-
-
-@wrap(internals.publish_version)
-def version_that_was_only_tried_keeps_no_process(
-    original: Any, name: str, data: dict[str, Any]
-) -> Any:
-    """End the processes of versions that were invoked and never got an alias, as of red builds."""
-    retire_what_no_alias_names(name)
-    return original(name, data)
-
-
-def retire_what_no_alias_names(name: str) -> None:
-    """End the processes of a function's versions but for those that an alias names."""
-    if func := internals.functions.get(name):
-        kept = {version for known in func["aliases"].values() for version in shares_of(known)}
-        retire(func["config"], kept)
-
-
 def shares_of(alias: dict[str, Any]) -> dict[str, float]:
     """Return for each version of an alias which share of the requests it gets."""
     others = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
@@ -243,32 +257,16 @@ def shares_of(alias: dict[str, Any]) -> dict[str, float]:
     return {alias.get("FunctionVersion", "$LATEST"): 1 - sum(shares.values()), **shares}
 
 
-def version_for(func: dict[str, Any] | None, qualifier: str | None) -> str | None:
-    """Draw the version that gets a request to an alias with several; return the qualifier else."""
-    alias = ((func or {}).get("aliases") or {}).get(qualifier or "")
-    if not alias or not alias.get("RoutingConfig"):
-        return qualifier
-    shares = shares_of(alias)
-    return random.choices([*shares], [*shares.values()])[0]
+def drawn(func: Any, qualifier: str | None) -> tuple[str, dict[str, Any] | None]:
+    """Draw the version of a request, for an alias in the proportion of its weights.
 
-
-@wrap(internals.invoke)
-async def weighted_alias_shares_its_invocations(
-    original: Any,
-    name: str,
-    event: Any,
-    headers: Any,
-    path_qualifier: str | None = None,
-    query: Any = None,
-) -> Any:
-    """Invoke the versions of an alias in the proportion of its weights, under the alias' name.
-
+    Return its number and its record, None if it is not there.
     https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
     """
-    func = internals.functions.get(name)
-    named = internals.qualifier_in_request(path_qualifier, query)
-    drawn = version_for(func, named)
-    if drawn == named:
-        return await original(name, event, headers, path_qualifier, query)
-    environments.INVOKED.set(f"{internals.function_arn(name)}:{named}")
-    return await original(name, event, headers, drawn, {})
+    version = qualifier or "$LATEST"
+    if func and version in func["aliases"]:
+        shares = shares_of(func["aliases"][version])
+        version = random.choices([*shares], [*shares.values()])[0]
+    if not func or version == "$LATEST":
+        return version, func
+    return version, func["versions"].get(version)

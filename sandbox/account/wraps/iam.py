@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextvars
 import dataclasses
 import os
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from ministack.core import iam_actions, iam_evaluator, lambda_runtime
+from ministack.core import iam_actions, iam_evaluator
 from ministack.services import sts
 
 from sandbox.account import internals
@@ -105,20 +104,6 @@ def trust_policy_may_ask_for_the_source(
         known = {**context.service_context, **SOURCE.get({})}
         context = dataclasses.replace(context, service_context=known)
     return bool(original(document, caller, context))
-
-
-@wrap(lambda_runtime.execution_credentials)
-def credentials_of_a_function_are_random(original: Any, config: dict[str, Any]) -> dict[str, str]:
-    """Give a function keys that nobody can work out from its name; MiniStack hashes that."""
-    found = original(config)
-    session = internals.sessions.pop(found["AWS_ACCESS_KEY_ID"])
-    key, secret, token = (
-        f"ASIA{secrets.token_hex(8).upper()}",
-        secrets.token_hex(20),
-        secrets.token_hex(64),
-    )
-    sts.register_session(key, {**session, "SecretAccessKey": secret, "SessionToken": token})
-    return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
 
 
 def make_student(name: str, key: str, secret: str) -> None:

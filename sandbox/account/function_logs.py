@@ -1,0 +1,159 @@
+"""A function's log in CloudWatch Logs: its records, and what Lambda writes around them.
+
+https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-loggroups.html
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import math
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from sandbox.account import internals
+from sandbox.account.environments import Environment, log_group
+from sandbox.account.runtime import TASK_ROOT
+
+# How a record starts that awslambdaric writes: type, length, time, text.
+RECORD = re.compile(rb"\xa5\x5a\x00[\x02-\x1b](.{4}).{8}", re.DOTALL)
+EVENT = 262_144 - 26  # bytes of an event, as CloudWatch Logs counts; a longer one is cut in two
+EVENTS = 10_000  # that are kept of one invocation
+KEPT = 32 << 20  # bytes of functions' logs that are kept: the account is held in memory
+LOCK = threading.Lock()
+# Of each invocation: its stream, how many events it has there, how much memory all take so far.
+WRITTEN: collections.deque[tuple[dict[str, Any], int, int]] = collections.deque()
+
+
+@dataclass(frozen=True)
+class Took:
+    """What an invocation has taken: seconds, those of a cold start before it, and MB."""
+
+    duration: float
+    init: float | None
+    memory: int
+
+
+def write(
+    config: Mapping[str, Any],
+    environment: Environment,
+    request_id: str,
+    words: list[str],
+    took: Took,
+    status: str,
+) -> tuple[str, ...]:
+    """Write what an invocation has logged into its environment's stream, and return it.
+
+    `words` are Lambda's own on a failure, `status` is how it has failed without an answer.
+    """
+    output, left_out = environment.logged()
+    here = str(environment.task)
+    texts = [text.replace(here, TASK_ROOT) for text in records(output)]
+    left_out += sum(len(text) for text in texts[EVENTS:])
+    if left_out:
+        texts[EVENTS:] = [f"{left_out} more bytes of this invocation's output are left out here"]
+    start, end = (as_json if is_json(config) else as_text)(config, request_id, took, status)
+    lines = (*start, *texts, *words, *end)
+    put(log_group(config), environment.stream, lines)
+    return lines
+
+
+def records(output: bytes) -> Iterator[str]:
+    """Yield the records of an output, and each line that was printed between them."""
+    at = 0
+    while at < len(output):
+        found = RECORD.search(output, at)
+        printed = output[at : found.start() if found else None]
+        texts = printed.removesuffix(b"\n").split(b"\n") if printed else []
+        if found:
+            at = found.end() + int.from_bytes(found[1], "big")
+            texts.append(output[found.end() : at].rstrip(b"\r\n"))
+        else:
+            at = len(output)
+        for text in texts:
+            for first in range(0, len(text) or 1, EVENT):
+                yield text[first : first + EVENT].decode(errors="replace")
+
+
+def is_json(config: Mapping[str, Any]) -> bool:
+    """Tell whether the function's log is in JSON."""
+    return bool((config.get("LoggingConfig") or {}).get("LogFormat") == "JSON")
+
+
+def as_text(
+    config: Mapping[str, Any], request_id: str, took: Took, status: str
+) -> tuple[list[str], list[str]]:
+    """Return what Lambda writes before and after the output of an invocation."""
+    report = [
+        f"REPORT RequestId: {request_id}",
+        f"Duration: {1000 * took.duration:.2f} ms",
+        f"Billed Duration: {math.ceil(1000 * took.duration)} ms",
+        f"Memory Size: {config.get('MemorySize', 128)} MB",
+        f"Max Memory Used: {took.memory} MB",
+    ]
+    if took.init is not None:
+        report.append(f"Init Duration: {1000 * took.init:.2f} ms")
+    if status:
+        report.append(f"Status: {status}")
+    start = f"START RequestId: {request_id} Version: {config['Version']}"
+    return [start], [f"END RequestId: {request_id}", "\t".join(report)]
+
+
+def as_json(
+    config: Mapping[str, Any], request_id: str, took: Took, status: str
+) -> tuple[list[str], list[str]]:
+    """Return the same for a function with LogFormat: JSON.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html
+    """
+    level = config["LoggingConfig"].get("SystemLogLevel", "INFO")
+    metrics: dict[str, float] = {
+        "durationMs": round(1000 * took.duration, 3),
+        "billedDurationMs": math.ceil(1000 * took.duration),
+        "memorySizeMB": config.get("MemorySize", 128),
+        "maxMemoryUsedMB": took.memory,
+    }
+    if took.init is not None:
+        metrics["initDurationMs"] = round(1000 * took.init, 3)
+    start = {"requestId": request_id, "version": config["Version"]}
+    report = {"requestId": request_id, "metrics": metrics, "status": status or "success"}
+    return (
+        [platform("start", start)] if level != "WARN" else [],
+        [platform("report", report)] if level != "WARN" or status else [],
+    )
+
+
+def platform(kind: str, record: dict[str, Any]) -> str:
+    """Return an event of Lambda's own as a line."""
+    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return json.dumps({"time": now, "type": f"platform.{kind}", "record": record})
+
+
+def put(group: str, name: str, lines: tuple[str, ...]) -> None:
+    """Write events into a log stream, and let go the oldest of all functions if it is too much."""
+    now = int(time.time() * 1000)
+    empty: dict[str, Any] = {
+        "retentionInDays": None,
+        "tags": {},
+        "subscriptionFilters": {},
+        "streams": {},
+    }
+    made = {"arn": internals.log_group_arn(group), "creationTime": now, **empty}
+    times = dict.fromkeys(("firstEventTimestamp", "lastEventTimestamp", "lastIngestionTime"))
+    fresh: dict[str, Any] = {"events": [], "uploadSequenceToken": "1", "creationTime": now, **times}
+    events = [{"timestamp": now, "message": line, "ingestionTime": now} for line in lines]
+    with LOCK:
+        streams = internals.log_groups.setdefault(group, made)["streams"]
+        stream = streams.setdefault(name, fresh)
+        internals.append_log_events(stream, events)
+        size = sum(map(len, lines)) + 300 * len(events) + (WRITTEN[-1][2] if WRITTEN else 0)
+        WRITTEN.append((stream, len(events), size))
+        while size - WRITTEN[0][2] > KEPT:
+            oldest, count, _ = WRITTEN.popleft()
+            del oldest["events"][:count]
+    internals.fan_out_log_events(group, name, events)

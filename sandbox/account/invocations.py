@@ -1,0 +1,135 @@
+"""One invocation of a function: its deadlines, its answer or Lambda's words on a failure."""
+
+from __future__ import annotations
+
+import collections
+import json
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from sandbox.account import function_logs, internals
+from sandbox.account.environments import Environment, give_back, log_group, take
+from sandbox.account.runtime import TASK_ROOT
+
+INIT = 10.0  # seconds: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+AT_ONCE = 100  # invocations; an AWS account may have 1,000 of them, or 10, and a laptop less room
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an invocation has come to: an answer in JSON and the log, line by line.
+
+    `failed` is a failure of the function; `throttled` says why Lambda has not invoked it at all.
+    """
+
+    body: bytes = b""
+    log: tuple[str, ...] = ()
+    failed: bool = False
+    throttled: str = ""
+    stream: tuple[str, str] = ("", "")
+
+    def add_to_log(self, line: str) -> None:
+        """Write a line into the log stream of the environment that has answered."""
+        function_logs.put(*self.stream, (line,))
+
+
+RUNNING: collections.Counter[str] = collections.Counter()
+LOCK = threading.Lock()
+
+
+def invoke(record: Mapping[str, Any], arn: str, event: bytes, trace: str = "") -> Outcome:
+    """Invoke a version of a function, under the name `arn` of it, with an event in JSON."""
+    name = record["config"]["FunctionName"]
+    reserved = (internals.functions.get(name) or {}).get("concurrency")
+    with LOCK:
+        if reserved is not None and RUNNING[name] >= reserved:
+            return Outcome(throttled="ReservedFunctionConcurrentInvocationLimitExceeded")
+        if RUNNING.total() >= AT_ONCE:
+            return Outcome(throttled="ConcurrentInvocationLimitExceeded")
+        RUNNING[name] += 1
+    try:
+        return run(record, arn, event, trace or new_trace())
+    finally:
+        with LOCK:
+            RUNNING[name] -= 1
+
+
+def run(record: Mapping[str, Any], arn: str, event: bytes, trace: str) -> Outcome:
+    """Run the function in an environment, end that if it is of no more use, and write the log."""
+    config, request_id = record["config"], str(uuid.uuid4())
+    timeout = float(config.get("Timeout", 3))
+    started = time.monotonic()
+    try:
+        environment, new = take(record)
+    except Exception as error:  # the zip may be anything, and the machine full
+        text = f"the function's process could not be started: {error}"
+        return Outcome(described("ServiceException", text), (text,), failed=True)
+    frame = environment.frame(b"ne", started + INIT) if new else ("n", b"")
+    initialized = time.monotonic()
+    ready = frame is not None and frame[0] == "n"
+    if ready:
+        fields = {
+            "invoke_id": request_id,
+            "invoked_function_arn": arn,
+            "deadline_time_in_ms": int((time.time() + timeout) * 1000),
+            "x_amzn_trace_id": trace,
+            "content_type": "application/json",
+            **dict.fromkeys(("client_context", "cognito_identity", "tenant_id", "invocation_id")),
+            "size": len(event),
+        }
+        request = json.dumps(fields).encode() + b"\n" + event
+        frame = environment.frame(b"re", initialized + timeout, request)
+    took = function_logs.Took(
+        time.monotonic() - initialized, initialized - started if new else None, environment.memory()
+    )
+    body, status, words = answer(frame, environment, request_id, timeout)
+    if ready and not status:
+        give_back(environment)
+    else:
+        environment.end()
+    log = function_logs.write(config, environment, request_id, words, took, status)
+    stream = log_group(config), environment.stream
+    return Outcome(body, log, frame is None or frame[0] != "r", stream=stream)
+
+
+def answer(
+    frame: tuple[str, bytes] | None, environment: Environment, request_id: str, timeout: float
+) -> tuple[bytes, str, list[str]]:
+    """Return the answer, the status if there was none, and what Lambda itself logs then."""
+    if frame is None:
+        text = f"Task timed out after {timeout:.2f} seconds"
+        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        body = described("Sandbox.Timedout", f"RequestId: {request_id} Error: {text}")
+        return body, "timeout", [f"{now} {request_id} {text}"]
+    letter, body = frame
+    if letter == "e":  # the runtime names the code's folder as it is on this machine
+        here = json.dumps(str(environment.task))[1:-1].encode()
+        return body.replace(here, TASK_ROOT.encode()), "", []
+    if letter:
+        return body, "", []
+    status = environment.process.wait()
+    why = (
+        f"with error: exit status {status}"
+        if status > 0
+        else f"with error: signal: {(signal.strsignal(-status) or str(-status)).lower()}"
+        if status
+        else "without providing a reason"
+    )
+    text = f"RequestId: {request_id} Error: Runtime exited {why}"
+    return described("Runtime.ExitError", text), "error", [text, "Runtime.ExitError"]
+
+
+def described(kind: str, text: str) -> bytes:
+    """Return a failure as Lambda answers with it."""
+    return json.dumps({"errorType": kind, "errorMessage": text}).encode()
+
+
+def new_trace() -> str:
+    """Return a trace id in the form of X-Ray's."""
+    return f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}"

@@ -216,8 +216,8 @@ def check(arguments: argparse.Namespace) -> int:
     """tell if CodeBuild reads a buildspec, and if it runs here; exit 2 if CodeBuild refuses it"""
     from sandbox.account import template
     from sandbox.codebuild import source
+    from sandbox.codebuild.buildspec import BuildspecError
     from sandbox.codebuild.check import check as answer_of
-    from sandbox.codebuild.yaml_nodes import BuildspecError
 
     name = arguments.file or template.buildspec_of_project()
     shown = "BuildSpec in template.yml" if source.is_inline(name) else os.path.basename(name)

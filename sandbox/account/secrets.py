@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from sandbox.account.clients import client
-from sandbox.codebuild.yaml_nodes import BuildspecError
+from sandbox.codebuild.buildspec import BuildspecError
 
 
 def read(kind: str, reference: str, credentials: Mapping[str, str]) -> str:
@@ -20,7 +20,7 @@ def read(kind: str, reference: str, credentials: Mapping[str, str]) -> str:
         if kind == "PARAMETER_STORE":
             return parameter(reference, credentials)
         return secret(reference, credentials)
-    except (botocore.exceptions.ClientError, ValueError, KeyError) as error:
+    except (botocore.exceptions.ClientError, ValueError, LookupError, TypeError) as error:
         raise BuildspecError(
             f"Secrets Manager or Parameter Store: {reference}: {error}",
             "allow it in template.yml's BuildRole, or check the name",
@@ -51,4 +51,6 @@ def secret(reference: str, credentials: Mapping[str, str]) -> str:
     chosen = {"VersionId": version} if version else {"VersionStage": stage or "AWSCURRENT"}
     secrets = client("secretsmanager", credentials)
     text = secrets.get_secret_value(SecretId=name, **chosen)["SecretString"]
-    return str(json.loads(text)[key]) if key else str(text)
+    found = json.loads(text)[key] if key else text
+    # What is no text keeps JSON's own spelling; the guide does not say what CodeBuild makes of it.
+    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)

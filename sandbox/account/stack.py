@@ -88,9 +88,12 @@ def url() -> str:
 
 def project() -> Project:
     """Return the build project as the account has it."""
-    found = state.ask().project
+    said = state.ask()
+    found = said.project
     if not found:
         raise Mistake("the account has no build project", "type `python3 -m sandbox up`")
+    to = found.get("artifacts") or {}
+    place = [to.get("location"), (to.get("path") or "").strip("/"), to.get("name") or found["name"]]
     return Project(
         name=found["name"],
         arn=found["arn"],
@@ -102,6 +105,8 @@ def project() -> Project:
         image=found["environment"]["image"],
         timeout_minutes=found["timeoutInMinutes"],
         variables=tuple(found["environment"].get("environmentVariables", [])),
+        artifacts="/".join(filter(None, place)) if to.get("type") == "S3" else "",
+        passed_over=template.passed_over(template.load(said.template)),
     )
 
 

@@ -6,14 +6,34 @@ https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html#build
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
+import yaml
+
 from sandbox.codebuild.buildspec import Files
 from sandbox.codebuild.log import Log
+from sandbox.codebuild.notes import Notes
+from sandbox.codebuild.yaml_nodes import mapping, text
 
+ALLOW = "allow it in BuildRole of template.yml, then type `python3 -m sandbox up`"
+SHOWN = 20  # names
 MOST = 10_000  # files of one pattern that are looked at: a bound of this laptop
+
+
+def files(notes: Notes, node: yaml.Node | None, name: str) -> Files:
+    """Read the files that a key of a buildspec names: that of the artifacts, or of a report group.
+
+    Raises BuildspecError if CodeBuild would refuse it.
+    """
+    keys = mapping(node, name)
+    return Files(
+        notes.texts(keys.get("files"), "files"),
+        text(keys.get("base-directory"), "base-directory") or ".",
+        text(keys.get("discard-paths"), "discard-paths").lower() in ("yes", "true"),
+        notes.texts(keys.get("exclude-paths"), "exclude-paths"),
+    )
 
 
 class NoFiles(Exception):
@@ -52,6 +72,28 @@ def find(files: Files, source: Path, log: Log) -> dict[Path, str]:
         raise NoFiles("no matching artifact paths found")
     log.line(f"Found {len(found)} file(s)")
     return found
+
+
+def store(
+    files: Files | None,
+    place: str,
+    find: Callable[[Files], dict[Path, str]],
+    refusal: Callable[[list[str], str], str],
+    log: Log,
+) -> tuple[str, str]:
+    """Say what CodeBuild would put into S3; return why the build fails for it, and a hint."""
+    if not files:
+        log.note(f"artifacts: the buildspec names none, though the project has {place} for them")
+        return "", ""
+    try:
+        found = find(files)
+    except NoFiles as error:
+        return str(error), "let a command make what `artifacts:` in the buildspec names"
+    if refusal(["s3:PutObject"], f"arn:aws:s3:::{place}"):
+        return "Error in UPLOAD_ARTIFACTS phase: AccessDenied: Access Denied", ALLOW
+    named = ", ".join([*found.values()][:SHOWN]) + (", …" if len(found) > SHOWN else "")
+    log.note(f"artifacts: {len(found)} file(s) would go to s3://{place}: {named}")
+    return "", ""
 
 
 def matching(pattern: str, base: Path, source: Path) -> Iterator[Path]:

@@ -9,15 +9,6 @@ PHASES = ("INSTALL", "PRE_BUILD", "BUILD", "POST_BUILD")
 SHELLS = {"sh": "sh", "/bin/sh": "sh", "bash": "bash", "/bin/bash": "bash"}
 WINDOWS_SHELLS = ("powershell.exe", "cmd.exe")
 READ_HERE = "JUNITXML"  # of the formats of a report; of the others only what they are
-TEST_FORMATS = (
-    READ_HERE,
-    "CUCUMBERJSON",
-    "NUNITXML",
-    "NUNIT3XML",
-    "TESTNGXML",
-    "VISUALSTUDIOTRX",
-)
-COVERAGE_FORMATS = ("CLOVERXML", "COBERTURAXML", "JACOCOXML", "SIMPLECOV")
 
 
 @dataclass(frozen=True)
@@ -40,14 +31,21 @@ class Phase:
     on_failure: OnFailure = OnFailure()
 
 
-@dataclass(frozen=True)
-class Obstacle:
-    """Why this machine does not run what CodeBuild would; line and column count from 1."""
+class BuildspecError(Exception):
+    """Why CodeBuild, or this laptop, does not run a buildspec; line and column count from 1."""
 
-    text: str
-    hint: str
-    line: int | None = None
-    column: int | None = None
+    def __init__(
+        self,
+        message: str,
+        hint: str,
+        line: int | None = None,
+        column: int | None = None,
+        code: str = "YAML_FILE_ERROR",
+    ):
+        super().__init__(message)
+        self.message, self.hint, self.code = message, hint, code
+        self.line, self.column = line, column
+        self.place = f", line {line}, column {column}" if line else ""
 
 
 @dataclass(frozen=True)
@@ -76,9 +74,10 @@ class ReportGroup:
 
 @dataclass(frozen=True)
 class Buildspec:
-    """A buildspec that CodeBuild reads; `warnings` are (line, text) of what is easily overlooked.
+    """A buildspec that CodeBuild reads; it runs here if there are no `obstacles`.
 
-    It runs here if there are no `obstacles`; `scripts` are all commands with their lines.
+    `notes` are (line, text) of what is easily overlooked; `scripts` are all commands with their
+    lines.
     """
 
     version: str
@@ -90,9 +89,9 @@ class Buildspec:
     exported_variables: tuple[str, ...] = ()
     runtimes: dict[str, str] = field(default_factory=dict)
     reports: tuple[ReportGroup, ...] = ()
-    artifacts: tuple[Files, ...] = ()  # the primary ones first
+    artifacts: Files | None = None
     has_cache: bool = False
-    warnings: tuple[tuple[int, str], ...] = ()
     unknown: tuple[tuple[str, str], ...] = ()  # the section and the key
-    obstacles: tuple[Obstacle, ...] = ()
+    notes: tuple[tuple[int, str], ...] = ()
+    obstacles: tuple[BuildspecError, ...] = ()
     scripts: tuple[tuple[int, str], ...] = ()

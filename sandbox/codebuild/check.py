@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.codebuild.buildspec import SHELLS, Buildspec, Obstacle
+from sandbox.codebuild.buildspec import SHELLS, Buildspec, BuildspecError
 from sandbox.codebuild.reader import read
 from sandbox.codebuild.shell import syntax_error
 from sandbox.codebuild.source import missing_runtimes, runtimes
@@ -20,7 +20,7 @@ class Answer:
     """
 
     spec: Buildspec
-    reasons: tuple[Obstacle, ...]
+    reasons: tuple[BuildspecError, ...]
     warnings: tuple[tuple[int | None, str], ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -34,7 +34,7 @@ class Answer:
             "valid": True,
             "runs_here": not self.reasons,
             "reasons": [
-                {"line": found.line, "text": found.text, "hint": found.hint}
+                {"line": found.line, "text": found.message, "hint": found.hint}
                 for found in self.reasons
             ],
             "version": self.spec.version,
@@ -54,7 +54,7 @@ class Answer:
         for line, text in self.warnings:
             yield f"note{at(line)}: {text}"
         for found in self.reasons:
-            yield f"not here{at(found.line)}: {found.text}"
+            yield f"not here{at(found.line)}: {found.message}"
             yield f"hint: {found.hint}"
         nothing = not self.spec.scripts and not self.reasons
         yield f"CodeBuild reads it: yes{', and it DOES NOTHING' if nothing else ''}"
@@ -70,7 +70,7 @@ def check(content: bytes, environment: Mapping[str, str]) -> Answer:
     """Read a buildspec; raises BuildspecError if CodeBuild would refuse it."""
     spec, path = read(content), environment.get("PATH", "")
     missing = tuple(missing_runtimes(spec, path))
-    warnings: list[tuple[int | None, str]] = [*spec.warnings]
+    warnings: list[tuple[int | None, str]] = [*spec.notes]
     if spec.shell in SHELLS or not spec.shell:
         name = SHELLS.get(spec.shell, "sh")
         for line, command in spec.scripts:

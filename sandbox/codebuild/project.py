@@ -10,7 +10,11 @@ NO_COMMIT = "0" * 40  # what git names where there was or is none
 
 @dataclass(frozen=True)
 class Project:
-    """A build project; `variables` are those of its environment, in CodeBuild's form."""
+    """A build project; `variables` are those of its environment, in CodeBuild's form.
+
+    `artifacts` is their place in S3, if they have one; `passed_over` are properties that a laptop
+    does not honour.
+    """
 
     name: str
     arn: str
@@ -22,6 +26,8 @@ class Project:
     image: str = "aws/codebuild/standard:8.0"
     timeout_minutes: int = 60
     variables: tuple[dict[str, Any], ...] = ()
+    artifacts: str = ""
+    passed_over: tuple[str, ...] = ()
 
     @property
     def region(self) -> str:

@@ -5,24 +5,35 @@ Source of the rules: https://docs.aws.amazon.com/codebuild/latest/userguide/buil
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 import yaml
 
+from sandbox.codebuild import artifacts, misreadings, reports
 from sandbox.codebuild.buildspec import (
     PHASES,
     SHELLS,
     WINDOWS_SHELLS,
     Buildspec,
-    Obstacle,
+    BuildspecError,
     OnFailure,
     Phase,
 )
-from sandbox.codebuild.misreadings import CarefulWalk
-from sandbox.codebuild.report_groups import report_groups
-from sandbox.codebuild.yaml_nodes import QUOTE_IT, compose, is_null, line_of
+from sandbox.codebuild.notes import Notes
+from sandbox.codebuild.yaml_nodes import (
+    COLON,
+    QUOTE_IT,
+    TAGS,
+    compose,
+    fault,
+    is_null,
+    items,
+    key_of,
+    line_of,
+    mapping,
+    text,
+)
 
 RUNTIMES = ("dotnet", "golang", "java", "nodejs", "php", "python", "ruby")
 KEYS = ("version", "run-as", "env", "proxy", "batch", "phases", "reports", "artifacts", "cache")
@@ -35,262 +46,211 @@ ENV_KEYS = (
     "git-credential-helper",
 )
 PHASE_KEYS = ("run-as", "on-failure", "commands", "finally")
-# What CodeBuild honours and a laptop does not; README.md shows the same table.
-PASSED_OVER = {
-    "run-as": "on a laptop all commands run as you",
-    "proxy": "only for builds behind a proxy server, passed over here",
-    "batch": "read only by batch builds, and this is none",
-    "cache": "passed over: each build here starts clean",
-    "artifacts": "passed over: the project in template.yml has NO_ARTIFACTS, "
-    "so AWS uploads nothing either",
-    "git-credential-helper": "passed over: a build here has no git credentials",
-}
+RETRY = re.compile(r"RETRY(?:-([0-9]+))?(?:-(.+))?", re.DOTALL | re.IGNORECASE)
+# An editor shows these as blanks; YAML takes them for letters.
+ODD_BLANK = re.compile("[ -]*([\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000])")
 
 
 def read(content: bytes) -> Buildspec:
     """Read a buildspec's bytes; raises BuildspecError with the place and a hint."""
-    return Reader(compose(content), content.decode("utf-8-sig").splitlines()).buildspec()
+    odd = [*odd_blanks(content)]
+    try:
+        root, lines = compose(content)
+        notes = Notes(lines)
+        notes.told += odd
+        return buildspec(notes, root)
+    except BuildspecError as error:
+        if odd:
+            error.hint = odd[0][1]
+        raise
 
 
-class Reader(CarefulWalk):
-    """Reads the keys of one buildspec."""
-
-    def __init__(self, root: yaml.Node | None, lines: list[str]) -> None:
-        super().__init__(root, lines)
-        self.unknown: list[tuple[str, str]] = []
-        self.obstacles: list[Obstacle] = []
-        self.scripts: list[tuple[int, str]] = []
-
-    def buildspec(self) -> Buildspec:
-        if self.root is None or is_null(self.root):
-            raise self.fail(
-                None, "the file is empty", "write `version: 0.2` and `phases:` with your commands"
+def odd_blanks(content: bytes) -> Iterator[tuple[int, str]]:
+    """Yield the lines that are indented with what only looks like a blank."""
+    for number, line in enumerate(content.decode(errors="replace").splitlines(), 1):
+        if found := ODD_BLANK.match(line):
+            yield (
+                number,
+                f"line {number} is indented with U+{ord(found[1]):04X}: indent with spaces",
             )
-        top = self.mapping(self.root, "the file")
-        version = self.version(top.get("version"))
-        env = self.mapping(top.get("env"), "env")
-        legacy = self.mapping(
-            top.get("environment_variables") if version == "0.1" else None, "environment_variables"
+
+
+def buildspec(notes: Notes, root: yaml.Node | None) -> Buildspec:
+    if root is None or is_null(root):
+        hint = "write `version: 0.2` and `phases:` with your commands"
+        raise fault(None, "the file is empty", hint)
+    top = mapping(root, "the file")
+    version = text(top.get("version"), "version")
+    if version not in ("0.1", "0.2"):
+        found = f"version is {version!r}" if version else "version is missing"
+        known = f"{found}; CodeBuild knows 0.1 and 0.2"
+        raise fault(top.get("version") or root, known, "write `version: 0.2`")
+    legacy = ["environment_variables"] if version == "0.1" else []
+    notes.pass_over("", top, [*KEYS, *legacy])
+    env = mapping(top.get("env"), "env")
+    notes.pass_over("env", env, ENV_KEYS)
+    plain = [mapping(top.get(key), key).get("plaintext") for key in legacy]
+    phases = mapping(top.get("phases"), "phases")
+    if not phases:
+        if "batch" not in top:
+            raise fault(
+                top.get("phases") or root,
+                "phases is missing or empty",
+                "write `phases:` with at least one of install, pre_build, build and post_build",
+            )
+        notes.hinder(
+            top["batch"],
+            "a batch without phases: a push starts one build, no batch",
+            "give each build of the batch a buildspec with phases",
         )
-        phases_node = top.get("phases")
-        if phases_node is None or not phases_node.value or is_null(phases_node):
-            if "batch" not in top:
-                raise self.fail(
-                    phases_node or self.root,
-                    "phases is missing or empty",
-                    "write `phases:` with at least one of install, pre_build, build and post_build",
-                )
-            self.hinder(
-                top["batch"],
-                "a batch without phases: a push starts one build, no batch",
-                "give each build of the batch a buildspec with phases",
-            )
-        phases = self.phases(self.mapping(phases_node, "phases"))
-        if phases_node is not None and not self.scripts:
-            self.warn(phases_node, "nothing would run: no phase has a command")
-        install = self.mapping(self.mapping(phases_node, "phases").get("install"), "install")
-        reports = report_groups(self, top.get("reports"), self.pass_over)
-        for section, key in (("artifacts", "files"), ("cache", "paths")):
-            found = top.get(section)
-            if isinstance(found, yaml.MappingNode):  # passed over here, but not on AWS
-                self.look_at_all(next((value for k, value in found.value if k.value == key), None))
-        self.pass_over("", top, [*KEYS, *(["environment_variables"] if version == "0.1" else [])])
-        self.pass_over("env", env, ENV_KEYS)
-        return Buildspec(
-            version=version,
-            phases=phases,
-            shell=self.shell(env.get("shell")),
-            variables=self.variables(legacy.get("plaintext"))
-            | self.variables(env.get("variables")),
-            parameter_store=self.variables(env.get("parameter-store")),
-            secrets_manager=self.variables(env.get("secrets-manager")),
-            exported_variables=self.names(env.get("exported-variables")),
-            runtimes=self.runtimes(install.get("runtime-versions")),
-            reports=reports,
-            has_cache="cache" in top,
-            warnings=tuple(sorted(self.warnings)),
-            unknown=tuple(self.unknown),
-            obstacles=tuple(self.obstacles),
-            scripts=tuple(self.scripts),
+    read = [phase(notes, key, node) for key, node in phases.items()]
+    if phases and not notes.scripts:
+        notes.tell(top["phases"], "nothing would run: no phase has a command")
+    notes.texts(mapping(top.get("cache"), "cache").get("paths"), "paths")
+    return Buildspec(
+        version=version,
+        phases={name: Phase(name) for name in PHASES} | {found.name: found for found in read},
+        shell=shell(notes, env.get("shell")),
+        variables=variables(notes, *plain, env.get("variables")),
+        parameter_store=variables(notes, env.get("parameter-store")),
+        secrets_manager=variables(notes, env.get("secrets-manager")),
+        exported_variables=names(notes, env.get("exported-variables")),
+        runtimes=runtimes(notes, mapping(phases.get("install"), "install")),
+        reports=reports.groups(notes, top.get("reports")),
+        artifacts=artifacts.files(notes, top["artifacts"], "artifacts")
+        if "artifacts" in top
+        else None,
+        has_cache="cache" in top,
+        unknown=tuple(notes.unknown),
+        notes=tuple(sorted(notes.told)),
+        obstacles=tuple(notes.obstacles),
+        scripts=tuple(notes.scripts),
+    )
+
+
+def shell(notes: Notes, node: yaml.Node | None) -> str:
+    name, hint = text(node, "shell"), "write `shell: bash`, or leave the line out for sh"
+    if node and name in WINDOWS_SHELLS:
+        notes.hinder(node, f"env.shell is {name!r}; this laptop runs sh and bash", hint)
+    elif name and name not in SHELLS:
+        known = "bash, /bin/sh, powershell.exe and cmd.exe"
+        raise fault(node, f"env.shell is {name!r}; CodeBuild knows {known}", hint)
+    return name
+
+
+def phase(notes: Notes, key: str, node: yaml.Node) -> Phase:
+    name = key.upper()
+    if name not in PHASES or key != key.lower():
+        near = key.lower().replace("-", "_").replace(" ", "_")
+        near = {"prebuild": "pre_build", "postbuild": "post_build"}.get(near, near)
+        hint = "move its commands below one of install, pre_build, build and post_build"
+        raise fault(
+            key_of(node),
+            f"Invalid buildspec phase name: {key}. "
+            f"Expecting: {','.join(sorted(map(str.lower, PHASES)))}",
+            f"write `{near}:`" if near.upper() in PHASES else hint,
         )
+    parts = mapping(node, key)
+    notes.pass_over(name, parts, [*PHASE_KEYS, *(["runtime-versions"] if key == "install" else [])])
+    return Phase(
+        name,
+        True,
+        commands(notes, parts.get("commands")),
+        commands(notes, parts.get("finally")),
+        on_failure(notes, parts.get("on-failure")),
+    )
 
-    def hinder(self, node: yaml.Node, text: str, hint: str) -> None:
-        """Note why this machine does not run what CodeBuild would."""
-        place = self.keys.get(id(node), node)
-        self.obstacles.append(Obstacle(text, hint, line_of(place), place.start_mark.column + 1))
 
-    def version(self, node: yaml.Node | None) -> str:
-        text = self.text(node, "version") if node is not None else ""
-        if text not in ("0.1", "0.2"):
-            found = f"version is {text!r}" if text else "version is missing"
-            raise self.fail(
-                node or self.root, f"{found}; CodeBuild knows 0.1 and 0.2", "write `version: 0.2`"
+def commands(notes: Notes, node: yaml.Node | None) -> tuple[str, ...]:
+    if isinstance(node, yaml.MappingNode):
+        hint = "write the commands as a list: each on a line of its own that starts with `- `"
+        raise fault(node, TAGS, hint)
+    for index, item in enumerate(items(node)):
+        if node and not isinstance(item, yaml.ScalarNode):
+            kind = "subkeys" if isinstance(item, yaml.MappingNode) else "a list"
+            hint = COLON if kind == "subkeys" else QUOTE_IT
+            if not node.start_mark.index <= item.start_mark.index < node.end_mark.index:
+                item = node  # it stands elsewhere, under an anchor
+                hint = "an alias puts no list into a list: write it behind `commands:`, alone"
+            line = line_of(item)
+            raise fault(
+                item,
+                f"Expected Commands[{index}] to be of string type: found {kind} instead at "
+                f"line {line}, value of the key tag on line {max(line - 1, 0)} might be empty",
+                hint,
             )
-        return text
+    notes.texts(node, "commands")
+    found = [item for item in items(node) if not is_null(item)]
+    notes.scripts += [(line_of(item), item.value) for item in found]
+    return tuple(item.value for item in found)
 
-    def shell(self, node: yaml.Node | None) -> str:
-        name = self.text(node, "shell") if node is not None else ""
-        if name in WINDOWS_SHELLS and node is not None:
-            self.hinder(
+
+def on_failure(notes: Notes, node: yaml.Node | None) -> OnFailure:
+    word = text(node, "on-failure")
+    if node is None or not word or word.upper() in ("ABORT", "CONTINUE"):
+        return OnFailure(word.upper() or None)
+    match = RETRY.fullmatch(word)
+    tries = int((match[1] or "3").lstrip("0")[:4] or 0) if match else 0
+    if not match or tries > 100:
+        raise fault(
+            node,
+            f"on-failure is {word!r}; CodeBuild knows ABORT, CONTINUE, RETRY, RETRY-<count>, "
+            "RETRY-<regex> and RETRY-<count>-<regex>, with a count of 0 to 100",
+            "write `on-failure: ABORT`, or leave the line out",
+        )
+    pattern = match[2] or ".*"
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        # CodeBuild's own kind of regular expression is not documented.
+        notes.hinder(
+            node,
+            f"on-failure: {pattern!r} is no regular expression to Python ({error})",
+            "write `RETRY-3` to retry whatever the error is",
+        )
+    return OnFailure("RETRY", tries, pattern)
+
+
+def runtimes(notes: Notes, install: dict[str, yaml.Node]) -> dict[str, str]:
+    node = install.get("runtime-versions")
+    wanted = variables(notes, node)
+    for name, value in mapping(node, "runtime-versions").items():
+        if name not in RUNTIMES:
+            raise fault(
                 node,
-                f"env.shell is {name!r}; this laptop runs sh and bash",
-                "write `shell: bash`, or leave the line out for sh",
+                f"Unknown runtime named '{name}'. This build image has the following runtimes: "
+                f"{', '.join(RUNTIMES)}",
+                f"delete the line `{name}: …` below runtime-versions",
             )
-        elif name and name not in SHELLS:
-            raise self.fail(
-                node,
-                f"env.shell is {name!r}; CodeBuild knows bash, /bin/sh, powershell.exe and cmd.exe",
-                "write `shell: bash`, or leave the line out for sh",
-            )
-        return name
+        version = wanted[name]
+        if value.tag == "tag:yaml.org,2002:float" and version.endswith("0"):
+            number = str(float(version))
+            if version != number:
+                said = f'{version} is the number {number} to YAML: "{version}" is safe'
+                notes.tell(value, f"{name}: {said}")
+    return wanted
 
-    def phases(self, nodes: dict[str, yaml.Node]) -> dict[str, Phase]:
-        found = {name: Phase(name) for name in PHASES}
-        for key, node in nodes.items():
-            name = key.upper()
-            if name not in PHASES or key != key.lower():
-                near = key.lower().replace("-", "_").replace(" ", "_")
-                near = {"prebuild": "pre_build", "postbuild": "post_build"}.get(near, near)
-                hint = "move its commands below one of install, pre_build, build and post_build"
-                if near.upper() in PHASES:
-                    hint = f"write `{near}:`"
-                raise self.fail(
-                    self.keys[id(node)],
-                    f"Invalid buildspec phase name: {key}. "
-                    f"Expecting: {','.join(sorted(map(str.lower, PHASES)))}",
-                    hint,
-                )
-            parts = self.mapping(node, key)
-            self.pass_over(
-                name, parts, [*PHASE_KEYS, *(["runtime-versions"] if key == "install" else [])]
-            )
-            found[name] = Phase(
-                name,
-                True,
-                self.commands(parts.get("commands")),
-                self.commands(parts.get("finally")),
-                self.on_failure(parts.get("on-failure")),
-            )
-        return found
 
-    def commands(self, node: yaml.Node | None) -> tuple[str, ...]:
-        if node is None or is_null(node):
-            return ()
-        if isinstance(node, yaml.MappingNode):
-            raise self.fail(
-                node,
-                "wrong number of container tags, expected 1",
-                "write the commands as a list: each on a line of its own that starts with `- `",
-            )
-        items = node.value if isinstance(node, yaml.SequenceNode) else [node]
-        for index, item in enumerate(items):
-            if not isinstance(item, yaml.ScalarNode):
-                line = line_of(item)
-                kind = "subkeys" if isinstance(item, yaml.MappingNode) else "a list"
-                raise self.fail(
-                    item,
-                    f"Expected Commands[{index}] to be of string type: found {kind} instead at "
-                    f"line {line}, value of the key tag on line {max(line - 1, 0)} might be empty",
-                    f"a colon with a space after it makes a key: {QUOTE_IT}"
-                    if kind == "subkeys"
-                    else QUOTE_IT,
-                )
-        self.look_at_all(node)
-        commands = [item for item in items if not is_null(item)]
-        self.scripts += [(line_of(item), item.value) for item in commands]
-        return tuple(item.value for item in commands)
+def variables(notes: Notes, *nodes: yaml.Node | None) -> dict[str, str]:
+    """Return the values of mappings; those of a later one win."""
+    found = {}
+    for name, value in [pair for node in nodes for pair in mapping(node, "this").items()]:
+        found[name] = text(value, name)
+        if said := misreadings.of_value(value):
+            notes.tell(value, said)
+        if name.startswith("CODEBUILD_"):
+            said = "names with CODEBUILD_ belong to CodeBuild, whose own value wins"
+            notes.tell(value, f"{name}: {said}")
+        if "\0" in found[name] or "=" in name or not name:
+            hint = "use letters, digits and _ for the name"
+            raise fault(value, f"{name!r} cannot be a variable", hint)
+    return found
 
-    def on_failure(self, node: yaml.Node | None) -> OnFailure:
-        if node is None or is_null(node):
-            return OnFailure()
-        text = self.text(node, "on-failure")
-        if text.upper() in ("ABORT", "CONTINUE"):
-            return OnFailure(text.upper())
-        match = re.fullmatch(r"RETRY(?:-([0-9]+))?(?:-(.+))?", text, re.DOTALL | re.IGNORECASE)
-        tries = int((match[1] or "3").lstrip("0")[:4] or 0) if match else 0
-        if not match or tries > 100:
-            raise self.fail(
-                node,
-                f"on-failure is {text!r}; CodeBuild knows ABORT, CONTINUE, RETRY, RETRY-<count>, "
-                "RETRY-<regex> and RETRY-<count>-<regex>, with a count of 0 to 100",
-                "write `on-failure: ABORT`, or leave the line out",
-            )
-        try:
-            re.compile(match[2] or ".*")
-        except (
-            re.error,
-            OverflowError,
-            RecursionError,
-        ) as error:  # CodeBuild's own kind of regular expression is not documented
-            self.hinder(
-                node,
-                f"on-failure: {match[2]!r} is no regular expression to Python ({error})",
-                "write `RETRY-3` to retry whatever the error is",
-            )
-        return OnFailure("RETRY", tries, match[2] or ".*")
 
-    def runtimes(self, node: yaml.Node | None) -> dict[str, str]:
-        wanted, nodes = self.variables(node), self.mapping(node, "runtime-versions")
-        for name, version in wanted.items():
-            if name not in RUNTIMES:
-                raise self.fail(
-                    node,
-                    f"Unknown runtime named '{name}'. This build image has the following runtimes: "
-                    f"{', '.join(RUNTIMES)}",
-                    f"delete the line `{name}: …` below runtime-versions",
-                )
-            value = nodes[name]
-            if (
-                value.tag == "tag:yaml.org,2002:float"
-                and version.endswith("0")
-                and version != str(float(version))
-            ):
-                self.warn(
-                    value,
-                    f"{name}: {version} is the number {float(version)} to YAML: "
-                    f'"{version}" is safe',
-                )
-        return wanted
-
-    def pass_over(self, section: str, nodes: dict[str, yaml.Node], known: Iterable[str]) -> None:
-        """Warn of each key that this machine, or CodeBuild itself, passes over."""
-        for key, node in nodes.items():
-            if key in known and key in PASSED_OVER:
-                self.warn(node, f"{key}: {PASSED_OVER[key]}")
-            elif key not in known:
-                near = difflib.get_close_matches(key.lower(), list(known), 1)
-                self.warn(
-                    node,
-                    f"{key!r} is no key that counts here, it is passed over"
-                    + (f"; did you mean `{near[0]}:`?" if near else ""),
-                )
-                self.unknown += [(section, key)] if section else []
-
-    def variables(self, node: yaml.Node | None) -> dict[str, str]:
-        found = {}
-        for name, value in self.mapping(node, "this").items():
-            found[name] = self.text(value, name)
-            self.look_at_value(value)
-            if name.startswith("CODEBUILD_"):
-                self.warn(
-                    value,
-                    f"{name}: names with CODEBUILD_ belong to CodeBuild, whose own value wins",
-                )
-            if "\0" in found[name] or "=" in name or not name:
-                raise self.fail(
-                    value,
-                    f"{name!r} cannot be a variable",
-                    "use letters, digits and _ for the name",
-                )
-        return found
-
-    def names(self, node: yaml.Node | None) -> tuple[str, ...]:
-        found = self.texts(node, "exported-variables")
-        for name in found:
-            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-                raise self.fail(
-                    node,
-                    f"exported-variables: {name!r} is no name of a variable",
-                    "write the name alone, without $ and without a value",
-                )
-        return found
+def names(notes: Notes, node: yaml.Node | None) -> tuple[str, ...]:
+    found = notes.texts(node, "exported-variables")
+    for name in found:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            said = f"exported-variables: {name!r} is no name of a variable"
+            raise fault(node, said, "write the name alone, without $ and without a value")
+    return found

@@ -11,18 +11,33 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from sandbox.codebuild.artifacts import NoFiles
-from sandbox.codebuild.buildspec import COVERAGE_FORMATS, READ_HERE, Files, ReportGroup
-from sandbox.codebuild.log import Log
-from sandbox.codebuild.project import Project
+import yaml
 
+from sandbox.codebuild import artifacts
+from sandbox.codebuild.buildspec import READ_HERE, Files, ReportGroup
+from sandbox.codebuild.log import Log
+from sandbox.codebuild.notes import Notes
+from sandbox.codebuild.project import Project
+from sandbox.codebuild.yaml_nodes import fault, mapping, text
+
+TEST_FORMATS = (
+    READ_HERE,
+    "CUCUMBERJSON",
+    "NUNITXML",
+    "NUNIT3XML",
+    "TESTNGXML",
+    "VISUALSTUDIOTRX",
+)
+COVERAGE_FORMATS = ("CLOVERXML", "COBERTURAXML", "JACOCOXML", "SIMPLECOV")
+FORMATS = (*TEST_FORMATS, *COVERAGE_FORMATS)
+KEYS = ("files", "file-format", "base-directory", "discard-paths")
+GROUPS = 5  # in one buildspec
 # https://docs.aws.amazon.com/codebuild/latest/userguide/test-report.html
 CASES = 500  # in one report; of more, failed ones come first
 ORDER = ("FAILED", "ERROR", "UNKNOWN", "SKIPPED", "SUCCEEDED")
 FILES = 1000  # and
 BYTES = 16 << 20  # of one file: bounds of this laptop
 PROCESSING = "error processing report"
-ALLOW = "allow it in BuildRole of template.yml, then type `python3 -m sandbox up`"
 MAKE = "let a command make what `reports:` in the buildspec names, or leave the group out"
 
 
@@ -62,6 +77,37 @@ class Service:
     refusal: Callable[[list[str], str], str]
 
 
+def groups(notes: Notes, node: yaml.Node | None) -> tuple[ReportGroup, ...]:
+    """Read the key `reports` of a buildspec; raises BuildspecError if CodeBuild would refuse it.
+
+    https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html#build-spec.reports
+    """
+    named = mapping(node, "reports")
+    if len(named) > GROUPS:
+        said = f"reports names {len(named)} report groups; CodeBuild takes {GROUPS}"
+        raise fault(node, said, "put several patterns into the `files:` of one group")
+    found = []
+    for name, group in named.items():
+        keys = mapping(group, f"reports.{name}")
+        notes.pass_over(f"reports.{name}", keys, KEYS)
+        given = text(keys.get("file-format"), "file-format") or READ_HERE
+        if given.upper() not in FORMATS:
+            raise fault(
+                keys["file-format"],
+                f"file-format is {given!r}; CodeBuild knows {', '.join(FORMATS)}",
+                f"write `file-format: {READ_HERE}`, which is what `pytest --junitxml` makes",
+            )
+        if given.upper() != READ_HERE:
+            said = f"is checked; this laptop shows the cases of {READ_HERE}"
+            notes.tell(keys["file-format"], f"file-format: {given.upper()} {said}")
+        files = artifacts.files(notes, group, f"reports.{name}")
+        if not files.patterns:
+            said = f"reports.{name} has no files"
+            raise fault(group, said, "write `files:` with a list of patterns")
+        found.append(ReportGroup(name, files, given.upper()))
+    return tuple(found)
+
+
 def collect(
     groups: Iterable[ReportGroup],
     project: Project,
@@ -85,7 +131,7 @@ def collect(
         if fault := service.refusal([f"codebuild:{action}" for action in actions], arn):
             doing = "error creating report group" if "CreateReportGroup " in fault else PROCESSING
             faults.append(f"{group.name}: [{doing}: {fault}]")
-            hint = ALLOW
+            hint = artifacts.ALLOW
             continue
         report = read(group, arn.partition(":report-group/")[2] or arn, find, service)
         if report.status == "INCOMPLETE":
@@ -114,7 +160,7 @@ def read(
                 cases += service.cases(path.read_bytes(), group.file_format)
             except (OSError, ValueError) as error:
                 return replace(report, message=f"{PROCESSING}: [{path}: {error}]")
-    except NoFiles as error:
+    except artifacts.NoFiles as error:
         return replace(report, message=str(error))
     counts = Counter(case.status for case in cases)
     bad = sum(counts[status] for status in ("FAILED", "ERROR", "UNKNOWN"))

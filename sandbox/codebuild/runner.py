@@ -6,19 +6,18 @@ import contextlib
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sandbox.codebuild import artifacts, reports, source
-from sandbox.codebuild.buildspec import SHELLS, Buildspec, Files
+from sandbox.codebuild.buildspec import SHELLS, Buildspec, BuildspecError, Files
 from sandbox.codebuild.log import Log
 from sandbox.codebuild.phases import Outcome, complete, enter, run_phases
 from sandbox.codebuild.project import Project, Request
 from sandbox.codebuild.reader import read
 from sandbox.codebuild.shell import Shell
 from sandbox.codebuild.variables import Secret, chosen_variables, exportable, own_variables
-from sandbox.codebuild.yaml_nodes import BuildspecError
 
 NOTHING = "no command ran, so nothing was tested and nothing released"
 MEND = 'mend it, `git commit -am "…"`, then `git push sandbox`'
@@ -30,14 +29,14 @@ class Machine:
 
     `folder` stands for /codebuild. `check_out` puts the commit into an empty folder; `environment`
     adds the machine's variables (PATH, HOME, credentials) to those that the build has chosen;
-    `reports` takes in what a build's tests have written.
+    `service` takes in what a build leaves behind.
     """
 
     folder: Path
     check_out: Callable[[Path], None]
     environment: Callable[[Mapping[str, str]], dict[str, str]]
     secret: Secret
-    reports: reports.Service
+    service: reports.Service
 
 
 def run(request: Request, project: Project, machine: Machine, log: Log) -> Outcome:
@@ -72,12 +71,17 @@ def run(request: Request, project: Project, machine: Machine, log: Log) -> Outco
         return artifacts.find(files.expanded(shell.expand), src, log)
 
     def upload() -> tuple[tuple[reports.Report, ...], str, str]:
+        reason = hint = ""
+        if project.artifacts:
+            place, may = project.artifacts, machine.service.refusal
+            reason, hint = artifacts.store(spec.artifacts, place, find, may, log)
         groups = [replace(each, name=log.shown(shell.expand(each.name))) for each in spec.reports]
-        return reports.collect(groups, project, find, machine.reports, log)
+        found, why, what_to_do = reports.collect(groups, project, find, machine.service, log)
+        return found, reason or why, hint or what_to_do
 
     try:
         outcome = run_phases(spec, shell, log, upload)
-        for line, text in spec.warnings:
+        for line, text in spec.notes:
             log.note(f"buildspec, line {line}: {text}")  # once more: it may be why, and unseen
         if not any(phase.commands or phase.finally_commands for phase in spec.phases.values()):
             outcome = replace(outcome, reason=NOTHING)
@@ -110,12 +114,14 @@ def download_source(
     log.line(f"YAML location is {place}")
     machine.check_out(src)
     spec = read(source.find_buildspec(src, project.buildspec))
-    source.refuse(spec.obstacles)
+    raise_first(spec.obstacles)
     tell_unknown_keys(spec, log)
     if spec.shell:
         log.line(f"Selecting shell {spec.shell} as specified in buildspec.")
-    for line, text in spec.warnings:
+    for line, text in spec.notes:
         log.note(f"{place.name}, line {line}: {text}")
+    if project.passed_over:
+        log.note(f"the project's {', '.join(project.passed_over)}: passed over here, not on AWS")
     present = [phase for phase in spec.phases.values() if phase.present]
     for phase in present:
         if not phase.commands:
@@ -123,7 +129,7 @@ def download_source(
     log.line("Processing environment variables")
     variables = machine.environment(chosen_variables(spec, project, machine.secret, log))
     variables |= own_variables(request, project, src)
-    source.refuse(source.missing_runtimes(spec, variables["PATH"]))
+    raise_first(source.missing_runtimes(spec, variables["PATH"]))
     for text, here in source.runtimes(spec, variables, variables["PATH"]):
         log.line(text)
         if here:
@@ -138,6 +144,12 @@ def download_source(
         log.line(f" {phase.name}: {len(phase.commands)} commands")
     complete(log, "DOWNLOAD_SOURCE")
     return spec, variables
+
+
+def raise_first(obstacles: Iterable[BuildspecError]) -> None:
+    """Raise the first of what keeps this machine from running a buildspec, if there is any."""
+    for error in obstacles:
+        raise error
 
 
 def tell_unknown_keys(spec: Buildspec, log: Log) -> None:

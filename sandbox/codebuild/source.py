@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Template
 
-from sandbox.codebuild.buildspec import Buildspec, Obstacle
-from sandbox.codebuild.yaml_nodes import BuildspecError
+from sandbox.codebuild.buildspec import Buildspec, BuildspecError
 
 PROGRAMS = {
     "dotnet": "dotnet",
@@ -79,18 +78,12 @@ def runtimes(spec: Buildspec, variables: Mapping[str, str], path: str) -> Iterat
             yield line, f"runtime {name} {version}: the build uses {program} as it is"
 
 
-def missing_runtimes(spec: Buildspec, path: str) -> Iterator[Obstacle]:
-    """Yield an obstacle for each runtime of a buildspec that is not on this PATH."""
+def missing_runtimes(spec: Buildspec, path: str) -> Iterator[BuildspecError]:
+    """Yield an error for each runtime of a buildspec that is not on this PATH."""
     for name in spec.runtimes:
         program = PROGRAMS.get(name, "")
         if program and not shutil.which(program, path=path):
-            yield Obstacle(
+            yield BuildspecError(
                 f"the runtime {name} is not on this laptop, {program!r} was not found",
                 f"install it, or leave `{name}` out of runtime-versions",
             )
-
-
-def refuse(obstacles: Iterable[Obstacle]) -> None:
-    """Raise BuildspecError with the first obstacle, if there is one."""
-    for found in obstacles:
-        raise BuildspecError(found.text, found.hint, found.line, found.column)

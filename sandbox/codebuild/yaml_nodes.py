@@ -1,4 +1,4 @@
-"""A YAML document as nodes that know their lines, with a hint for each error that students make.
+"""A YAML document as nodes that know their lines, with a hint for the errors that students make.
 
 It is read by libyaml, whose messages are those of CodeBuild's log; where PyYAML has none, by PyYAML
 itself.
@@ -6,55 +6,45 @@ itself.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
 
-from sandbox.codebuild import yaml_errors
+from sandbox.codebuild.buildspec import BuildspecError
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-QUOTE_IT = yaml_errors.QUOTE_IT
+TAGS = "wrong number of container tags, expected 1"  # CodeBuild's words for a node of another kind
+QUOTE_IT = "put the whole command in single quotes, or write it below `- |`"
+COLON = f"a colon with a space after it makes a key: {QUOTE_IT}"
+LINE_UP = (
+    "line up the keys of one level in one column, and each `- ` of one list in one column: "
+    "look at the lines above, too"
+)
+# What libyaml says, and what to do about it, if that does not depend on the line.
+HINTS = {
+    "single document": "keep one document in the file: delete the line `---` and what follows it",
+    "unknown escape character": "in double quotes a backslash starts an escape: "
+    "put the whole command in single quotes, or write it below `- |`",
+    "scanning a quoted scalar": "close the quotation mark that was opened",
+    "expected ',' or": f"close the bracket that was opened above, or {QUOTE_IT}",
+}
+# A sign at the start of a text means something to YAML, or nothing at all.
+SIGN = re.compile("cannot start any token|alias|alphabetic|comment or line break")
 
 
-class BuildspecError(Exception):
-    """A buildspec that CodeBuild, or this laptop, refuses; `line` and `column` count from 1."""
-
-    def __init__(
-        self,
-        message: str,
-        hint: str,
-        line: int | None = None,
-        column: int | None = None,
-        code: str = "YAML_FILE_ERROR",
-    ):
-        super().__init__(message)
-        self.message, self.hint, self.line, self.column, self.code = (
-            message,
-            hint,
-            line,
-            column,
-            code,
-        )
-        self.place = f", line {line}, column {column}" if line else ""
-
-
-def compose(content: bytes) -> yaml.Node | None:
+def compose(content: bytes) -> tuple[yaml.Node | None, list[str]]:
     """Parse YAML to nodes, which know their lines and keep each scalar as it was written."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise BuildspecError(
-            f"invalid bytes at line {line}: the file is not UTF-8 text",
-            "save the file as UTF-8",
-            line,
-            1,
-        ) from None
     loader = None
     try:
+        text = content.decode("utf-8-sig")
         loader = LOADER(text)
         node = loader.get_single_node()
         flatten(loader, node, set())
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        message = f"invalid bytes at line {line}: the file is not UTF-8 text"
+        raise BuildspecError(message, "save the file as UTF-8", line, 1) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise BuildspecError(
@@ -64,22 +54,18 @@ def compose(content: bytes) -> yaml.Node | None:
             error.position - text.rfind("\n", 0, error.position),
         ) from None
     except yaml.MarkedYAMLError as error:
-        raise explained(error, text) from None
+        raise explained(error, text.splitlines()) from None
     except RecursionError:
-        raise BuildspecError(
-            "the file is nested too deeply",
-            "write `phases:` with the commands two levels below it",
-            1,
-            1,
-        ) from None
+        hint = "write `phases:` with the commands two levels below it"
+        raise BuildspecError("the file is nested too deeply", hint, 1, 1) from None
     finally:
         if loader:
             loader.dispose()
-    return node
+    return node, text.splitlines()
 
 
 def flatten(loader: Any, node: yaml.Node | None, seen: set[int]) -> None:
-    """Apply merge keys (<<), and refuse a key that stands twice in one mapping."""
+    """Apply merge keys (<<), refuse a key that stands twice, and let each value know its key."""
     if node is None or id(node) in seen:
         return
     seen.add(id(node))
@@ -91,48 +77,91 @@ def flatten(loader: Any, node: yaml.Node | None, seen: set[int]) -> None:
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if key.value in lines:
-                    first = lines[key.value]
-                    raise BuildspecError(
+                    raise fault(
+                        key,
                         f"key {key.value!r} at line {line_of(key)} "
-                        f"is already there at line {first}",
+                        f"is already there at line {lines[key.value]}",
                         "put both contents under one key: "
                         "of two, all but the last would be lost without a word",
-                        line_of(key),
-                        key.start_mark.column + 1,
                     )
                 lines[key.value] = line_of(key)
+                vars(value)["key"] = key
             flatten(loader, value, seen)
         loader.flatten_mapping(node)
 
 
-def explained(error: yaml.MarkedYAMLError, text: str) -> BuildspecError:
+def explained(error: yaml.MarkedYAMLError, lines: list[str]) -> BuildspecError:
     """Turn a YAML error into CodeBuild's words, with the student's line and a hint."""
-    context, problem = str(error.context), error.problem or "the YAML cannot be read"
-    unclosed = "scanning a quoted scalar" in context
-    mark = (error.context_mark if unclosed else None) or error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    lines = text.splitlines()
-    start = error.context_mark.line + 1 if error.context_mark else line
-    if tab := yaml_errors.of_tab(lines, line, start):
-        hint = tab
-    elif "cannot start any token" in problem:
-        sign = yaml_errors.line_at(lines, line)[column - 1 : column]
-        hint = f"{sign!r} cannot start a plain text: {QUOTE_IT}"
-    elif "alias" in problem or "alias" in context:
-        hint = f"a text that starts with * is an alias in YAML: {QUOTE_IT}"
-    elif "expected a single document" in context:
+    context, problem = error.context or "", error.problem or "the YAML cannot be read"
+    if "single document" in context:
         problem = f"{context}, {problem}"
-        hint = "keep one document in the file: delete the line `---` and what follows it"
-    elif "unknown escape character" in problem:
-        hint = (
-            "in double quotes a backslash starts an escape: put the whole command in single "
-            "quotes, or write it below `- |`"
-        )
-    elif unclosed:
-        hint = "close the quotation mark that was opened"
-    else:
-        hint = yaml_errors.of_structure(problem, lines, line, column, start)
+    mark = error.problem_mark or error.context_mark
+    if "quoted scalar" in context and "escape" not in problem:
+        mark = error.context_mark or mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    start = error.context_mark.line + 1 if error.context_mark else line
+    hint = hint_of(f"{context}, {problem}", lines, line, column, start)
     return BuildspecError(f"{problem} at line {line}", hint, line, column)
+
+
+def hint_of(problem: str, lines: list[str], line: int, column: int, start: int) -> str:
+    """Return what to do about a problem; it is often not on the line that YAML names.
+
+    `line` and `column` are where YAML has noticed it, `start` is the line where what it was reading
+    began; all count from 1.
+    """
+
+    def at(number: int) -> str:
+        return lines[number - 1] if number <= len(lines) else ""
+
+    written = at(line)
+    before, sign = written[: column - 1], written[column - 1 : column]
+    is_item = written.lstrip().startswith("- ")
+    above = next((n for n in range(line - 1, 0, -1) if at(n).strip()), line)
+    for number in (line, start):
+        if re.match(r"[ -]*\t", at(number)):
+            return f"line {number} is indented with a tab: indent with spaces, YAML takes no tabs"
+    for text, hint in HINTS.items():
+        if text in problem:
+            return hint
+    if before.rstrip()[-1:] in ("'", '"') and "did not find expected" in problem:
+        return f"a quotation mark ends the text too early, or was opened above: {QUOTE_IT}"
+    if SIGN.search(problem) or (is_item and "expected '-'" in problem):
+        first = sign if "any token" in problem else written.lstrip(" -")[:1]
+        return f"{first!r} cannot start a plain text: {QUOTE_IT}"
+    for number in (above, start):
+        if hint := blank_after_colon(at(number)):
+            return hint
+    if "mapping values" in problem and (is_item or ": " in before):
+        return COLON
+    ill = start if "could not find expected ':'" in problem else line
+    if "mapping values" in problem or is_item:
+        ill = above
+    written = at(ill).strip()[:60]
+    if re.match(r"-[^\s-]", written):
+        return f"line {ill}, `{written}`: write a blank after the `-`"
+    if "expected '-'" in problem or not re.search(r"^- |:(\s|$)", written):
+        return f"line {ill}, `{written}`: a command needs `- ` before it, a key `:` after it"
+    return LINE_UP
+
+
+def blank_after_colon(text: str) -> str:
+    """Return the hint for a key whose value follows its colon at once, or nothing."""
+    found = re.fullmatch(r"\s*([\w-]+):(?!//)(\S+)\s*", text)
+    return f"write a blank after the colon: `{found[1]}: {found[2]}`" if found else ""
+
+
+def fault(node: yaml.Node | None, message: str, hint: str) -> BuildspecError:
+    """Return an error at a node, or at the start of the file."""
+    if node is None:
+        return BuildspecError(message, hint, 1, 1)
+    return BuildspecError(message, hint, line_of(node), node.start_mark.column + 1)
+
+
+def key_of(node: yaml.Node) -> yaml.Node:
+    """Return the key that stands before a value, or else the node itself."""
+    found: yaml.Node = getattr(node, "key", node)
+    return found
 
 
 def line_of(node: yaml.Node) -> int:
@@ -140,50 +169,36 @@ def line_of(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
 
 
-def is_null(node: yaml.Node) -> bool:
-    """Tell whether a node stands for nothing (`key:`, `~` or `null`)."""
-    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
+def is_null(node: yaml.Node | None) -> bool:
+    """Tell whether there is nothing (`key:`, `~` or `null`)."""
+    return node is None or (
+        isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
+    )
 
 
-class Walk:
-    """A walk over the nodes of one file, which collects warnings on the way."""
+def mapping(node: yaml.Node | None, name: str) -> dict[str, yaml.Node]:
+    """Return the values of a mapping by their keys; raises BuildspecError if it is none."""
+    if node is None or is_null(node):
+        return {}
+    if not isinstance(node, yaml.MappingNode):
+        hint = f"{name} holds keys with values: write `key: value` below it, indented by two spaces"
+        if isinstance(node, yaml.ScalarNode):
+            hint = blank_after_colon(node.value) or hint
+        raise fault(node, TAGS, hint)
+    return {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
 
-    def __init__(self, root: yaml.Node | None, lines: list[str]) -> None:
-        self.root, self.lines = root, lines
-        self.warnings: list[tuple[int, str]] = []
-        self.keys: dict[int, yaml.Node] = {}  # of a value's id, the key that stands before it
 
-    def fail(self, node: yaml.Node | None, message: str, hint: str) -> BuildspecError:
-        if node is None:
-            return BuildspecError(message, hint, 1, 1)
-        return BuildspecError(message, hint, line_of(node), node.start_mark.column + 1)
+def items(node: yaml.Node | None) -> list[yaml.Node]:
+    """Return the items of a list, or a lone one."""
+    if node is None or is_null(node):
+        return []
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else [node]
 
-    def warn(self, node: yaml.Node, text: str) -> None:
-        self.warnings.append((line_of(self.keys.get(id(node), node)), text))
 
-    def mapping(self, node: yaml.Node | None, name: str) -> dict[str, yaml.Node]:
-        if node is None or is_null(node):
-            return {}
-        if not isinstance(node, yaml.MappingNode):
-            raise self.fail(
-                node,
-                "wrong number of container tags, expected 1",
-                f"{name} holds keys with values: write `key: value` below it, "
-                "indented by two spaces",
-            )
-        self.keys |= {id(value): key for key, value in node.value}
-        return {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
-
-    def texts(self, node: yaml.Node | None, name: str) -> tuple[str, ...]:
-        if node is None or is_null(node):
-            return ()
-        items = node.value if isinstance(node, yaml.SequenceNode) else [node]
-        return tuple(self.text(item, name) for item in items)
-
-    def text(self, node: yaml.Node, name: str) -> str:
-        """Return a scalar as it is written: 3.10 stays 3.10."""
-        if not isinstance(node, yaml.ScalarNode):
-            raise self.fail(
-                node, "wrong number of container tags, expected 1", f"{name} takes one plain value"
-            )
-        return "" if is_null(node) else str(node.value)
+def text(node: yaml.Node | None, name: str) -> str:
+    """Return a scalar as it is written: 3.10 stays 3.10; raises BuildspecError if it is none."""
+    if node is None or is_null(node):
+        return ""
+    if not isinstance(node, yaml.ScalarNode):
+        raise fault(node, TAGS, f"{name} takes one plain value")
+    return str(node.value)

@@ -94,5 +94,7 @@ def changed_files(push: Push) -> list[str]:
     if push.before == NO_COMMIT:
         listed = git("ls-tree", "-r", "-z", "--name-only", push.after, check=False)
     else:
-        listed = git("diff", "-z", "--name-only", push.before, push.after, check=False)
+        listed = git(
+            "diff", "-z", "--no-renames", "--name-only", push.before, push.after, check=False
+        )
     return [path for path in listed.stdout.split("\0") if path]

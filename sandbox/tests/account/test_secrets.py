@@ -27,7 +27,7 @@ def secrets(quick):
         Name="/app/key", Type="SecureString", Value="parameter-1234", Overwrite=True
     )
     quick.client("secretsmanager").create_secret(
-        Name="app", SecretString=json.dumps({"user": "u", "word": "secret-5678"})
+        Name="app", SecretString=json.dumps({"word": "secret-5678", "list": [True, "a"]})
     )
     yield
     roles.delete_role_policy(RoleName=role, PolicyName=name)
@@ -39,7 +39,7 @@ SECRETS = """\
 version: 0.2
 env:
   parameter-store: {KEY: /app/key}
-  secrets-manager: {WORD: "app:word", ALL: app}
+  secrets-manager: {WORD: "app:word", ALL: app, LIST: "app:list"}
   exported-variables: [KEY, WORD]
 phases:
   build:
@@ -48,6 +48,7 @@ phases:
       - echo "$KEY and $WORD and $ALL"
       - printf 'parame'; sleep 0.2; echo 'ter-1234'
       - printf %s "$WORD" | base64
+      - printf %s "$LIST" | tr '[]' '()'
 """
 
 
@@ -65,6 +66,7 @@ def test_secrets_reach_the_build_and_not_the_log(quick, secrets):
     assert "\nright\n" in text
     assert "\n*** and *** and ***\n" in text
     assert "\n***\n" in text
+    assert '(true, "a")' in text
     assert "parameter-1234" not in text
     assert "secret-5678" not in text.replace("/secret-5678", "")
     assert "c2VjcmV0LTU2Nzg=" in text  # masked by exact value only, as on AWS

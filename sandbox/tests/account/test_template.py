@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sandbox.account.template import TemplateLoader
+from sandbox.account.template import TemplateLoader, filter_groups, load, passed_over
 from sandbox.laptop.paths import ROOT
 
 FILE = ROOT / "template.yml"
@@ -368,3 +368,57 @@ def test_smoke_test_sends_an_event_of_the_apis_form():
 def test_requirements_are_pinned():
     lines = (ROOT / "requirements.txt").read_text().split()
     assert lines and all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
+
+
+def project_with(text: str) -> dict:
+    """Return a template whose project has these properties."""
+    indented = text.replace("\n", "\n      ")
+    return load(
+        "Resources:\n  P:\n    Type: AWS::CodeBuild::Project\n    Properties:\n"
+        f"      Name: x\n      {indented}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "text, names",
+    [
+        ("Cache: {Type: LOCAL, Modes: [LOCAL_SOURCE_CACHE]}", ["Cache"]),
+        ("Cache: {Type: NO_CACHE}", []),
+        ("VpcConfig: {VpcId: !Ref Vpc}\nAutoRetryLimit: 2", ["VpcConfig", "AutoRetryLimit"]),
+        ("ConcurrentBuildLimit: 1\nBadgeEnabled: true", ["ConcurrentBuildLimit", "BadgeEnabled"]),
+        ("SecondarySources: [{Type: GITHUB}]", ["SecondarySources"]),
+        ("EncryptionKey: !GetAtt Key.Arn\nNoSuchThing: {A: 1}", ["EncryptionKey", "NoSuchThing"]),
+        (
+            "Source:\n  Type: GITHUB\n  GitSubmodulesConfig: {FetchSubmodules: true}\n"
+            "  ReportBuildStatus: true",
+            ["Source.GitSubmodulesConfig", "Source.ReportBuildStatus"],
+        ),
+        ("Source:\n  GitSubmodulesConfig: {FetchSubmodules: false}\n  Auth: {Type: OAUTH}", []),
+        ("Environment: {PrivilegedMode: true, Image: x}", ["Environment.PrivilegedMode"]),
+        ("LogsConfig: {CloudWatchLogs: {Status: ENABLED}, S3Logs: {Status: DISABLED}}", []),
+        ("LogsConfig: {CloudWatchLogs: {StreamName: x}}", ["LogsConfig.CloudWatchLogs.StreamName"]),
+        ("Triggers: {Webhook: true, BuildType: BUILD_BATCH}", ["Triggers.BuildType"]),
+        ("Tags: [{Key: a, Value: b}]\nCache: !Ref AWS::NoValue", []),
+    ],
+)
+def test_properties_that_no_build_here_honours_are_named(text, names):
+    assert passed_over(project_with(text)) == tuple(names)
+
+
+def test_tutorial_s_project_has_nothing_that_is_passed_over():
+    assert passed_over(load((ROOT / "template.yml").read_text())) == ()
+
+
+@pytest.mark.parametrize(
+    "triggers, groups",
+    [
+        ("", []),
+        ("Triggers: {Webhook: true}", [[]]),
+        ("Triggers: {Webhook: 'true', FilterGroups: []}", [[]]),
+        ("Triggers: {Webhook: false, FilterGroups: [[{Type: EVENT}]]}", []),
+        ("Triggers: {Webhook: true, FilterGroups: [[{Type: EVENT}]]}", [[{"Type": "EVENT"}]]),
+    ],
+)
+def test_webhook_without_filters_builds_every_push(triggers, groups):
+    # https://docs.aws.amazon.com/codebuild/latest/userguide/github-webhook.html
+    assert filter_groups(project_with(triggers)) == groups

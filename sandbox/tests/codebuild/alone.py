@@ -14,10 +14,10 @@ from pathlib import Path
 
 from sandbox.builds import junit
 from sandbox.codebuild import runner
+from sandbox.codebuild.buildspec import BuildspecError
 from sandbox.codebuild.log import Log
 from sandbox.codebuild.project import Project, Request
 from sandbox.codebuild.reports import Service
-from sandbox.codebuild.yaml_nodes import BuildspecError
 
 COMMIT = "c" * 40
 PROJECT = {

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sandbox.codebuild.buildspec import BuildspecError
 from sandbox.codebuild.check import check
-from sandbox.codebuild.yaml_nodes import BuildspecError
 
 OWN = (Path(__file__).parents[3] / "buildspec.yml").read_text(encoding="utf-8")
 LONG = """\

@@ -5,9 +5,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandbox.codebuild.buildspec import PHASES, Buildspec
+from sandbox.codebuild.buildspec import PHASES, Buildspec, BuildspecError
 from sandbox.codebuild.reader import read
-from sandbox.codebuild.yaml_nodes import BuildspecError
 
 WORDS = st.sampled_from(
     [
@@ -141,4 +140,4 @@ def test_retry_counts_to_100(word, tries):
 def test_retry_with_a_pattern_beyond_all_bounds_does_not_run_here():
     text = b"version: 0.2\nphases: {build: {on-failure: 'RETRY-x{99999999999}', commands: x}}"
     [found] = read(text).obstacles
-    assert "no regular expression" in found.text
+    assert "no regular expression" in found.message

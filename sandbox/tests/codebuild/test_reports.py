@@ -6,11 +6,10 @@ import pytest
 
 from sandbox.builds import junit, progress
 from sandbox.codebuild import artifacts, reports
-from sandbox.codebuild.buildspec import Files, ReportGroup
+from sandbox.codebuild.buildspec import BuildspecError, Files, ReportGroup
 from sandbox.codebuild.log import Log
 from sandbox.codebuild.project import Project
 from sandbox.codebuild.reader import read
-from sandbox.codebuild.yaml_nodes import BuildspecError
 
 PROJECT = "arn:aws:codebuild:us-east-1:000000000000:project/hello_user"
 GROUPS = PROJECT.replace(":project/hello_user", ":report-group")
@@ -250,12 +249,12 @@ def test_reports_are_read_with_what_they_leave_out():
         "  tests:\n    files: [a.xml, b.xml]\n    discard-paths: yes\n    base-directory: out\n"
     )
     assert found.reports == (ReportGroup("tests", Files(("a.xml", "b.xml"), "out", True)),)
-    assert spec("  tests:\n    files: a.xml\n    file-format: junitxml\n").warnings == ()
+    assert spec("  tests:\n    files: a.xml\n    file-format: junitxml\n").notes == ()
 
 
 def test_report_of_another_format_is_named_and_only_checked(tmp_path, source):
     found = spec("  tests:\n    files: a.xml\n    file-format: NUNITXML\n")
-    assert "NUNITXML is checked" in found.warnings[0][1]
+    assert "NUNITXML is checked" in found.notes[0][1]
     (source / "a.xml").write_text("<test-results/>")
     [report], reason, _ = collect(tmp_path, *found.reports)
     assert (report.status, report.file_format, reason) == ("SUCCEEDED", "NUNITXML", "")

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.codebuild.buildspec import BuildspecError
 from sandbox.codebuild.reader import read
-from sandbox.codebuild.yaml_nodes import BuildspecError
 
 OWN = (Path(__file__).parents[3] / "buildspec.yml").read_text(encoding="utf-8").splitlines()
 START = "version: 0.2\nphases:\n  build:\n    commands:\n"
+EARLY = "a quotation mark ends the text too early, or was opened above: put the whole command in"
 # A name, what stands below START (or a whole file), the line that YAML names, part of the hint.
 SLIPS = [
     ("tab", "\t- x", 5, "line 5 is indented with a tab: indent with spaces"),
@@ -26,28 +27,36 @@ SLIPS = [
     ("no dash at first", "      'x'\n      - y", 6, "line 5, `'x'`: a command needs `- `"),
     ("no blank", "      - x\n      -y", 7, "line 6, `-y`: write a blank after the `-`"),
     ("open double", '      - "x\n      - y', 5, "close the quotation mark that was opened"),
-    ("open before another", '      - "x\n      - echo "y"', 6, 'mark " was opened before line 6'),
-    ("open single", "      - 'x\n      - 'y'", 6, "mark ' was opened before line 6"),
-    ("apostrophe", "      - 'echo it's'", 5, "in single quotes write an apostrophe twice"),
-    (
-        "text after a quote",
-        '      - "pip" install x',
-        5,
-        "goes on after its closing quotation mark",
-    ),
+    ("open before another", '      - "x\n      - echo "y"', 6, EARLY),
+    ("open single", "      - 'x\n      - 'y'", 6, EARLY),
+    ("apostrophe", "      - 'echo it's'", 5, EARLY),
+    ("text after a quote", '      - "pip" install x', 5, EARLY),
     ("test with a bracket", "      - [ -f x ] && y", 5, "put the whole command in single quotes"),
-    ("open bracket", "      - [ x\n      - y", 7, "close the bracket that was opened on line 5"),
+    ("open bracket", "      - [ x\n      - y", 7, "close the bracket that was opened above"),
     ("brace", "      - {a} b", 5, "put the whole command in single quotes"),
     ("sign", "      - @x", 5, "'@' cannot start a plain text"),
     ("out of line", "      - x\n     - y", 6, "each `- ` of one list in one column: look at the"),
-    ("no colon", "version: 0.2\nphases:\n  build\n    commands:\n", 4, "write `build:` on line 3"),
+    (
+        "no colon",
+        "version: 0.2\nphases:\n  build\n    commands:\n",
+        4,
+        "line 3, `build`: a command",
+    ),
     (
         "no colon above",
         "version: 0.2\nphases\n  build:\n    x:\n",
         3,
         "line 2, `phases`: a command",
     ),
-    ("too deep", "version: 0.2\n phases:\n", 2, "one column, and end each key with a colon: look"),
+    ("too deep", "version: 0.2\n phases:\n", 2, "line up the keys of one level in one column"),
+    ("no blank in version", "version:0.2\nphases:\n", 2, "blank after the colon: `version: 0.2`"),
+    ("only version", "version:0.2", 1, "write a blank after the colon: `version: 0.2`"),
+    ("no blank", "version: 0.2\nenv:\n  shell:bash\n", 3, "after the colon: `shell: bash`"),
+    ("no blank above", "version: 0.2\nenv:\n  shell:bash\n  a: b\n", 4, "`shell: bash`"),
+    ("odd key", START.replace("  build", "\u00a0\u00a0build"), 2, "line 3 is indented with U+00A0"),
+    ("odd item", "\u00a0\u00a0\u00a0\u00a0\u00a0\u00a0- x", 6, "line 5 is indented with U+00A0"),
+    ("list in a list", "      - *all\nx: &all [a]", 5, "'*' cannot start a plain text"),
+    ("list elsewhere", f"x: &all [a]\n{START}      - b\n      - *all", 6, "an alias puts no list"),
 ]
 
 
@@ -55,7 +64,7 @@ SLIPS = [
     "text, line, hint", [slip[1:] for slip in SLIPS], ids=[s[0] for s in SLIPS]
 )
 def test_slip_is_named_with_what_to_type(text, line, hint):
-    whole = text if text.startswith("version") else START + text
+    whole = text if "version" in text else START + text
     with pytest.raises(BuildspecError) as error:
         read(whole.encode())
     assert error.value.line == line
@@ -71,3 +80,8 @@ def test_tab_anywhere_in_an_indentation_is_called_a_tab(number, how):
     with pytest.raises(BuildspecError) as error:
         read("\n".join(lines).encode())
     assert error.value.hint.startswith(f"line {number + 1} is indented with a tab")
+
+
+def test_blank_that_is_none_is_noted_where_yaml_reads_it_as_a_letter():
+    spec = read(f"{START}      -\u00a0x\n      - y\n".encode())
+    assert spec.notes[0] == (5, "line 5 is indented with U+00A0: indent with spaces")

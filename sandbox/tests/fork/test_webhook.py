@@ -130,6 +130,21 @@ def test_refusal_reads_the_commits(history, kind, pattern, built):
     assert (refusal(history, [[EVENT, {"Type": kind, "Pattern": pattern}]]) is None) is built
 
 
+def test_refusal_sees_the_old_path_of_what_was_renamed(history):
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", repository.FOLDER]
+    (repository.FOLDER / "src" / "naïve.py").write_text("print(1)\n" * 9)
+    for words in (
+        ["add", "-A"],
+        ["commit", "-qm", "1"],
+        ["mv", "src", "lib"],
+        ["commit", "-qm", "2"],
+    ):
+        subprocess.run([*git, *words], check=True)
+    push = Push("HEAD~1", "HEAD", history.ref)
+    for pattern in ("^src/", "^lib/"):
+        assert refusal(push, [[EVENT, {"Type": "FILE_PATH", "Pattern": pattern}]]) is None
+
+
 def test_refusal_takes_all_files_of_a_new_branch(history):
     push = Push(NO_COMMIT, history.after, history.ref)
     assert refusal(push, [[EVENT, {"Type": "FILE_PATH", "Pattern": "^docs/read me.txt$"}]]) is None

@@ -11,7 +11,7 @@ from benchmark import GOALS
 from pages import GUIDE, REFERENCE, TUTORIAL, codes
 
 from sandbox.cli import COMMANDS, parser
-from sandbox.codebuild.reader import PASSED_OVER
+from sandbox.codebuild.notes import PASSED_OVER
 from sandbox.laptop.paths import ROOT
 
 PAGES = pytest.mark.parametrize("page", [TUTORIAL, REFERENCE], ids=["tutorial", "reference"])

@@ -27,7 +27,7 @@ CONSOLE = "/console/"
 HEALTH = "/_ministack/health"
 # MiniStack serves these to everybody, some with the power to wipe the account.
 INTERNAL = ("/_ministack", "/_localstack", "/_aws", "/_sandbox", "/restapis", "/health")
-LARGEST = 80 << 20  # bytes of a request's body: Lambda's 50 MB in base64
+LARGEST = 70_167_211  # bytes of a request's body: Lambda's, with 50 MB in base64
 # Of one to an HTTP API: https://docs.aws.amazon.com/apigateway/latest/developerguide/quotas.html
 PAYLOAD = 10 << 20
 JSON = {"Content-Type": "application/json"}
@@ -192,7 +192,8 @@ async def checked(asked: Asked, receive: Receive) -> tuple[bytes, Any]:
         return b"", known
     body = await whole(receive, LARGEST)
     if body is None:
-        return b"", missing
+        text = f"Request must be smaller than {LARGEST} bytes"
+        return b"", iam_evaluator.AuthError("RequestEntityTooLargeException", text)
     raw = (asked.scope.get("raw_path") or quote(asked.path).encode()).decode("latin-1")
     iam_evaluator.pin_signed_request(
         asked.scope["method"], raw, asked.query, asked.scope["headers"]

@@ -83,10 +83,19 @@ def keep_read_only(root: str) -> None:
     What a program that the function starts does is not seen here.
     """
     writable = ("/tmp", "/dev", os.path.realpath("/tmp"))
+    is_root = os.geteuid() == 0  # whom no file's mode keeps out
+
+    def refuse_unreadable(path: Any) -> None:
+        inside = isinstance(path, str) and path.startswith(root + "/") and os.path.exists(path)
+        if inside and not os.stat(path).st_mode & 0o444:
+            shown = path.replace(root, TASK_ROOT, 1)
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), shown)
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
             path, mode, flags = arguments
+            if is_root:
+                refuse_unreadable(path)
             writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) if isinstance(flags, int) else 0
             if not writes and not (isinstance(mode, str) and set(mode) & set("wax+")):
                 return

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sandbox import Mistake
-from sandbox.account import state, template
+from sandbox.account import function_limits, state, template
 from sandbox.account.clients import aws, client
 from sandbox.account.emulator import REGION, endpoint
 from sandbox.codebuild.project import Project
@@ -21,6 +21,8 @@ CONNECTION = f"arn:aws:codeconnections:{REGION}:000000000000:connection/laptop"
 
 def deploy() -> None:
     """Deploy template.yml with the same command as on AWS; raises Mistake with its reasons."""
+    with contextlib.suppress(*template.BROKEN):  # which CloudFormation says in its own words
+        check(template.load(TEMPLATE.read_text(encoding="utf-8")))
     last = next((event["EventId"] for event in events()), None)
     done = aws(
         *("cloudformation", "deploy", "--stack-name", state.STACK, "--template-file", TEMPLATE),
@@ -34,10 +36,24 @@ def deploy() -> None:
     )
     if done.returncode:
         reasons = [*done.stderr.strip().splitlines(), *failures(after=last)]
-        raise Mistake(
-            "template.yml could not be deployed:\n" + "\n".join(dict.fromkeys(reasons)),
-            "mend template.yml, then type `python3 -m sandbox up`; what is live stays as it was",
-        )
+        raise not_deployed(reasons)
+
+
+def not_deployed(reasons: list[str]) -> Mistake:
+    """Return the mistake of a template that is not deployed, with its reasons."""
+    return Mistake(
+        "template.yml could not be deployed:\n" + "\n".join(dict.fromkeys(reasons)),
+        "mend template.yml, then type `python3 -m sandbox up`; what is live stays as it was",
+    )
+
+
+def check(found: Mapping[str, Any]) -> None:
+    """Raise Mistake for what Lambda would refuse and MiniStack would not."""
+    for name, resource in found["Resources"].items():
+        is_lambda_s = str(resource.get("Type")).startswith("AWS::Lambda::")
+        refusal = is_lambda_s and function_limits.refusal(resource.get("Properties") or {})
+        if refusal:
+            raise not_deployed([f"{name}: {refusal[1]}"])
 
 
 def events() -> Iterator[dict[str, Any]]:

@@ -24,7 +24,6 @@ from sandbox.account.wraps import wrap
 from sandbox.account.wraps.awslambda import drawn, is_python
 
 Answer = tuple[int, dict[str, Any], bytes]
-BODY_LIMIT = 10_000_000  # bytes of a request; see http-api-quotas.html
 TEXT = re.compile(r"text/|application/(json|xml|javascript)$")
 # Headers of one connection, and the length of a body: the server knows them better.
 NOT_TAKEN = {"content-length", "transfer-encoding", "connection", "keep-alive", "upgrade"}
@@ -72,7 +71,7 @@ async def function_answers_a_request(
         return found
     event = event_of(*request, options.get("raw_query_string") or "")
     payload = json.dumps(event).encode()
-    if len(body) > BODY_LIMIT or len(payload) > function_limits.EVENT:
+    if len(payload) > function_limits.EVENT:
         return refused(413, "Request Entity Too Large")
     trace = event["headers"]["x-amzn-trace-id"]
     outcome = await run_reentrant(invoke, record, arn, payload, trace, thread_name="http-api")

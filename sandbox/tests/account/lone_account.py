@@ -33,8 +33,15 @@ def zipped(text: str, name: str = "hello_user.py") -> bytes:
     """Return a zip that holds one file."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as made:
-        made.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), text)
+        made.writestr(entry(name), text)
     return stream.getvalue()
+
+
+def entry(name: str, mode: int = 0o100644) -> zipfile.ZipInfo:
+    """Return an entry of a zip; without a mode, zipfile gives it one that Lambda cannot read."""
+    made = zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0))
+    made.external_attr = mode << 16
+    return made
 
 
 def answering(text: str) -> bytes:

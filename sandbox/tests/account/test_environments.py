@@ -10,7 +10,7 @@ import zipfile
 
 import psutil
 import pytest
-from lone_account import OURS, Account, zipped
+from lone_account import OURS, Account, entry, zipped
 
 CHILD = "import os, subprocess, sys, time\nchild = 'while True: print(1, file=sys.stderr)'\n"
 
@@ -122,7 +122,7 @@ return 'alive'"""
 def test_module_of_the_function_is_imported_before_one_of_the_runtime(account, name):
     stream = io.BytesIO(handler(f"import {name}\nreturn {name}.WORD"))
     with zipfile.ZipFile(stream, "a") as code:
-        code.writestr(zipfile.ZipInfo(f"{name}.py"), "WORD = 'its own'")
+        code.writestr(entry(f"{name}.py"), "WORD = 'its own'")
     assert account.invoke(account.publish(stream.getvalue(), live=False)) == ("its own", None)
 
 

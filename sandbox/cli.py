@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import shlex
 import sys
@@ -33,7 +32,6 @@ COMMANDS = {
 HIDDEN = {
     "receive": commands.receive,
     "work": commands.work,
-    "prepare": commands.prepare,
     "serve": commands.serve,
 }
 # These make the environment on their first use; the others need one that is there.
@@ -104,13 +102,13 @@ def make_ready(command: str) -> bool:
         return False
     if command not in ("up", "down", *HIDDEN):
         place.refuse_another()
-    if ready or command in ("down", "prepare"):
+    if ready or command == "down":
         return True
     if command not in FIRST and not paths.ACCOUNT.exists():
         raise Mistake("there is no sandbox here yet", "type `python3 -m sandbox up`")
     from sandbox.builds import packages
 
-    bootstrap.enter(functools.partial(packages.set_up, prepare=command == "up"))
+    bootstrap.enter(packages.begin if command == "up" else lambda: lambda: None)
     return True
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from sandbox import Mistake
-from sandbox.laptop import paths, place, processes
+from sandbox.laptop import bootstrap, paths, place, processes
 from sandbox.laptop.files import lock
 from sandbox.laptop.processes import git
 from sandbox.laptop.terminal import busy, in_colour, pushed_in_colour, say
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def up(_: argparse.Namespace) -> int:
     """start the account, deploy template.yml, make the fork, build the commit at HEAD"""
     from sandbox.account import emulator, releases, stack
-    from sandbox.builds import queue, records
+    from sandbox.builds import packages, programs, queue, records
     from sandbox.console import key
     from sandbox.fork import repository
 
@@ -46,6 +46,8 @@ def up(_: argparse.Namespace) -> int:
             emulator.stop()
             queue.end_orphans()
         idle = held.enter_context(lock("worker", wait=restart))  # no build while it is restored
+        packages.note_settings(cache=bootstrap.uv_cache())
+        programs.make(paths.PROGRAMS)
         if restart:
             emulator.bring_up()
         first = not records.numbers()
@@ -177,10 +179,12 @@ def env(_: argparse.Namespace) -> int:
     """print exports that make the aws command talk to this account, for eval"""
     from sandbox.account import keys
     from sandbox.account.clients import aws_environment
-    from sandbox.builds import image
+    from sandbox.builds import programs
     from sandbox.laptop.network import LOOPBACK_NAMES
 
-    image.make()  # its `aws` is what the exports lead to: a build may have changed it
+    programs.make(
+        paths.PROGRAMS
+    )  # its `aws` is what the exports lead to: a build may have changed it
     variables = aws_environment(keys.variables(keys.STUDENT))
     foreign = [name for name in os.environ if name.startswith("AWS_") and name not in variables]
     for name in sorted(foreign):
@@ -189,7 +193,7 @@ def env(_: argparse.Namespace) -> int:
         variables[name] = ",".join(filter(None, [LOOPBACK_NAMES, os.environ.get(name)]))
     for name, value in variables.items():
         print(f"export {name}={shlex.quote(value)}")
-    print(f'export PATH={shlex.quote(str(paths.IMAGE / "bin"))}:"$PATH"')
+    print(f'export PATH={shlex.quote(str(paths.PROGRAMS))}:"$PATH"')
     return 0
 
 
@@ -252,7 +256,7 @@ def down(_: argparse.Namespace) -> int:
     with busy(f"Stopping, and removing {paths.FOLDER.name}/"), lock("up"):
         emulator.stop(keep=False)
         queue.end_orphans()
-        processes.end(processes.started("sandbox", "prepare"))
+        processes.end(processes.started("sandbox.builds.packages"))
         repository.remove_remote()
         place.set_aside()
     place.remove()
@@ -272,14 +276,4 @@ def serve() -> int:
     from sandbox.console import process
 
     process.main()
-    return 0
-
-
-def prepare() -> int:
-    """get the first build's packages ready; only `up` calls this"""
-    from sandbox.builds import packages
-
-    with lock("spare", wait=False) as free:
-        if free:
-            packages.prepare(paths.IMAGE, lock("setup"))
     return 0

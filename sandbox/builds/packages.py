@@ -1,148 +1,181 @@
-"""The Python environment of a build: fresh each time, and ready before the build asks for it.
+"""The Python environments of builds: an empty one, and a full one with what builds ask pip for.
 
-While nothing runs, a spare environment is installed and put by, its packages apart; a build takes
-it, and its first `pip install` of the very same requirements moves the packages in. When the build
-has ended, all files are looked at: if none was touched, the environment is put by again without
-what the build has added; else another is installed. So no build can spoil the next. It moves from
-folder to folder, hence uv's --relocatable: its scripts look for Python beside themselves.
+Neither ever moves. A build's own is a link to the empty one, and its first `pip install` of what
+the full one was made for turns the link. After the build all files of both are looked at: what was
+added goes, and where anything else differs from what was made, the environment is made anew while
+nobody waits. So no build can spoil the next.
 """
 
-# The `pip` of a build loads it, hence the standard library only; set_up and take import what they
-# need of the sandbox itself.
+# The `pip` of a build loads it: standard library only.
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import json
 import os
-import shutil
 import signal
-import subprocess
+import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
-from sandbox.builds.pins import are_pins, pins
-from sandbox.builds.stamps import stamps, top
-from sandbox.laptop import paths
+from sandbox.builds.requirements import are_by_name, wanted_by
+from sandbox.laptop import bootstrap, files, paths, processes
+from sandbox.laptop.network import way_to_registry
 
+PACKAGES = paths.PACKAGES
+EMPTY, FULL = PACKAGES / "empty", PACKAGES / "full"
+LINK = paths.CODEBUILD / "venv"  # a build's own environment
+SETTINGS = PACKAGES / "settings.json"
+ASKED = PACKAGES / "asked"  # what the last build asked for: it may have written anything there
+USED = PACKAGES / "used"  # there from a build's start until its environments were looked at
 COMPILE = "--compile-bytecode"  # uv does not unless told; a build's first `aws` took twice as long
-MOST = 1 << 16  # characters of pins
-Settings = dict[str, str]
-PIP = """#!/bin/sh
-exec {python} -I {main} -m sandbox.builds.pip {folder} "$0" "$@"
+TURNED = 3  # what builds/pip.py says if the link leads to the full environment now
+# Each Python of a build runs this first: a pip asks us before anything of its own is loaded, by
+# whatever name it was called, and starts again if the link leads elsewhere now.
+HOOK = f"""\
+import os, sys
+words = sys.orig_argv[1:]
+names = [os.path.basename(word).rstrip("0123456789.") for word in words[:3]]
+at = names.index("pip") if "pip" in names else -1
+is_pip = at == 0 or words[at - 1 : at] == ["-m"]
+if is_pip and not os.environ.pop("BUILD_PIP_ASKED", ""):
+    # Whether there is a newer pip is asked of the network, for up to five seconds if there is none.
+    os.environ.setdefault("PIP_DISABLE_PIP_VERSION_CHECK", "1")
+    python, link = {str(paths.PYTHON)!r}, {str(LINK / "bin" / "python")!r}
+    ask = [python, "-I", {str(paths.MAIN)!r}, "-m", "sandbox.builds.pip", *words[at + 1 :]]
+    if os.spawnv(os.P_WAIT, python, ask) == {TURNED}:
+        os.environ["BUILD_PIP_ASKED"] = "1"
+        os.execv(link, [link, *words])
+"""
+# Lets `pip install --user` work, as it does on CodeBuild, whose Python is no environment: a .pth
+# file is read twice in one, the second time after Python has turned the user's packages off.
+FIRST = """\
+import build_pip
+import site, sys; site.ENABLE_USER_SITE = not sys.flags.no_user_site; \
+site.ENABLE_USER_SITE and site.addsitedir(site.getusersitepackages())
 """
 
 
-def key_of(wanted: str, registry: Mapping[str, str]) -> str:
-    """Return a name for what these pins install with this Python from this registry."""
-    index = [f"{name} {value}" for name, value in sorted(registry.items()) if "INDEX" in name]
-    return hashlib.sha256("\0".join([sys.version, wanted, *index]).encode()).hexdigest()
+def note_settings(**settings: str) -> None:
+    """Write down what leads to packages: the `cache`, and this process's way to the network."""
+    known = files.read_object(SETTINGS)
+    found = known | settings | {"registry": way_to_registry()}
+    if found != known:
+        files.make_folder(PACKAGES)
+        files.write(SETTINGS, json.dumps(found))
 
 
-def registry_of_machine() -> dict[str, str]:
-    """Return the variables of this process that lead to a package registry."""
-    from sandbox.laptop.network import way_to_registry
-
-    return way_to_registry()
-
-
-def registry_of_build(folder: Path) -> dict[str, str]:
-    """Return those variables as they were when the build began, whatever it has set since."""
-    found: dict[str, str] = json.loads((folder / "registry.json").read_text())
+def registry() -> dict[str, str]:
+    """Return the variables that led to a package registry when a build began, whatever it sets."""
+    found: dict[str, str] = files.read_object(SETTINGS).get("registry", {})
     return found
 
 
-def set_up(prepare: bool) -> Callable[[], object]:
-    """Write down what builds need to know; with `prepare`, start making the first one's packages.
-
-    Return what ends that.
-    """
-    from sandbox.builds import image
-    from sandbox.laptop import bootstrap, files, processes
-
-    image.make()
-    settings = {
-        "uv": str(paths.VENV / "bin" / "uv"),
-        "cache": bootstrap.uv_cache(),
-        "pip": bootstrap.pin_of("pip"),
-        "wanted": pins(["-r", "requirements.txt"], paths.ROOT),
-    }
-    files.write(paths.IMAGE / "settings.json", json.dumps(settings))
-    if not prepare:
-        return lambda: None
+def begin() -> Callable[[], object]:
+    """Start making the first build's environments, and return what ends that."""
+    note_settings(cache=bootstrap.uv_cache())
     output, env = paths.FOLDER / "worker.log", processes.clean_environment(paths.FOLDER)
-    process = processes.start("sandbox", "prepare", output=output, env=env)
+    process = processes.start("sandbox.builds.packages", output=output, env=env)
     return lambda: os.killpg(process.pid, signal.SIGKILL)
 
 
-def make(settings: Settings, venv: Path, *options: str) -> None:
-    """Make an environment that holds pip and nothing else."""
-    make_empty(settings, venv)
-    install(settings, registry_of_machine(), venv, settings["pip"], *options)
-    allow_user_site(venv)
+def make_ready() -> None:
+    """See to it that both environments are as they were made, unless somebody is at it."""
+    with files.lock("packages", wait=False) as free:
+        if free:
+            make_anew_what_differs()
 
 
-def make_empty(settings: Settings, venv: Path) -> None:
-    """Make an environment without a package."""
-    command = [settings["uv"], "venv", "-q", "--relocatable", "-p", sys.executable]
-    call(registry_of_machine(), *command, "--cache-dir", settings["cache"], venv)
+def lend() -> Path:
+    """Return the empty environment, for one build; another must not run."""
+    with files.lock("packages"):  # one that is being made is ready sooner than another
+        note_settings()
+        # Elsewhere a process that has made a session of its own outlives its build.
+        if USED.exists() or not note_of(EMPTY).exists() or sys.platform != "linux":
+            make_anew_what_differs()
+        USED.touch()
+    return EMPTY
 
 
-def allow_user_site(venv: Path) -> None:
-    """Let `pip install --user` work, as it does on CodeBuild, whose Python is no environment.
+def forget() -> None:
+    """Have both environments made anew, whatever they look like."""
+    for venv in (EMPTY, FULL):
+        note_of(venv).unlink(missing_ok=True)
 
-    Python takes any word but `true` for a no to the packages of the Python below, and pip refuses
-    --user for the word `false` only. A .pth file is read twice in an environment, the second time
-    after Python has turned the user's packages off.
-    """
-    config = venv / "pyvenv.cfg"
-    no = "include-system-site-packages = "
+
+def make_anew_what_differs() -> None:
+    files.make_folder(PACKAGES)
+    if not is_as_made(EMPTY, ""):
+        make(EMPTY, "")
+    with files.lock("setup"):  # whoever has it downloads the same packages: the cache has them then
+        pass
+    wanted = wanted_next()
+    if not is_as_made(FULL, wanted):
+        # This is no build, so nothing of a package may run: what has no wheel is left to the build.
+        with contextlib.suppress(OSError):
+            make(FULL, wanted, "--only-binary", ":all:")
+    USED.unlink(missing_ok=True)
+
+
+def wanted_next() -> str:
+    """Return what the last build asked for, or what the clone's requirements.txt says."""
+    with contextlib.suppress(OSError, ValueError):
+        with open(ASKED, encoding="utf-8") as stream:
+            text = stream.read(1 << 16)
+        if are_by_name(text.splitlines()):
+            return text
+    return wanted_by(["install", "-r", paths.STUDENTS_REQUIREMENTS.name], paths.ROOT)
+
+
+def key_of(wanted: str) -> str:
+    """Return a name for what these requirements install, and where."""
+    index = [f"{name} {value}" for name, value in sorted(registry().items()) if "INDEX" in name]
+    made_of = [sys.version, str(PACKAGES), HOOK, bootstrap.pin_of("pip"), wanted, *index]
+    return hashlib.sha256("\0".join(made_of).encode()).hexdigest()
+
+
+def note_of(venv: Path) -> Path:
+    """Return the file that says what is in an environment, and is there once it is complete."""
+    return venv.with_suffix(".json")
+
+
+def make(venv: Path, wanted: str, *options: str) -> None:
+    """Make an environment with pip and these requirements; raises OSError with what uv says."""
+    note_of(venv).unlink(missing_ok=True)
+    files.delete(venv)
+    uv("venv", "-q", "-p", sys.executable, venv)
+    # Python takes any word but `true` for a no, and pip refuses --user for the word `false` only.
+    config, no = venv / "pyvenv.cfg", "include-system-site-packages = "
     config.write_text(config.read_text().replace(f"{no}false", f"{no}False"))
-    (packages_of(venv) / "user_site.pth").write_text(
-        "import site, sys; site.ENABLE_USER_SITE = not sys.flags.no_user_site; "
-        "site.ENABLE_USER_SITE and site.addsitedir(site.getusersitepackages())\n"
-    )
+    (packages_of(venv) / "build_pip.py").write_text(HOOK)
+    (packages_of(venv) / "build_pip.pth").write_text(FIRST)
+    for lines in (bootstrap.pin_of("pip"), wanted):
+        install(venv, lines, COMPILE, *options)
+    files.write(note_of(venv), json.dumps({"key": key_of(wanted), **stamps(venv)}))
 
 
-def install(
-    settings: Settings, registry: Mapping[str, str], venv: Path, wanted: str, *options: str
-) -> None:
-    """Install pins through uv; no network is asked for those that its cache has."""
+def install(venv: Path, wanted: str, *options: str) -> None:
+    """Install requirements through uv; no network is asked for those that its cache has."""
     if not wanted:
         return
-    python = venv / "bin" / "python"
-    command: list[str | Path] = [settings["uv"], "pip", "install", "-q", "-p", python, *options]
-    command += ["--link-mode", "copy", "--cache-dir", settings["cache"]]
-    if "PIP_INDEX_URL" in registry:
-        command += ["--default-index", registry["PIP_INDEX_URL"]]
-    with contextlib.suppress(OSError):
-        call(registry, *command, "--offline", "--", *wanted.splitlines())
-        return
-    call(registry, *command, "--", *wanted.splitlines())
+    command = ["pip", "install", "-q", "-p", str(venv / "bin" / "python"), "--link-mode", "copy"]
+    command += [*options, "--", *wanted.splitlines()]
+    try:
+        uv("--offline", *command)
+    except OSError:
+        uv(*command)
 
 
-def call(registry: Mapping[str, str], *command: str | Path) -> None:
+def uv(*command: str | Path) -> None:
     """Run uv, away from all that a build has set or written; raises OSError with what it says."""
-    env = {"PATH": os.defpath, "NO_PROXY": "127.0.0.1,localhost", "UV_NO_CONFIG": "1", **registry}
-    done = subprocess.run(command, env=env, cwd="/", stdin=subprocess.DEVNULL, capture_output=True)
+    env = {"PATH": os.defpath, "NO_PROXY": "127.0.0.1,localhost", "UV_NO_CONFIG": "1", **registry()}
+    env["UV_CACHE_DIR"] = files.read_object(SETTINGS).get("cache", str(PACKAGES / "cache"))
+    if "PIP_INDEX_URL" in env:
+        env["UV_DEFAULT_INDEX"] = env["PIP_INDEX_URL"]
+    done = processes.run(paths.VENV / "bin" / "uv", *command, env=env, cwd=Path("/"), check=False)
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip()[-800:]
-        raise OSError(f"{Path(command[0]).name} failed: {said}")
-
-
-def place_pip(folder: Path, venv: Path) -> None:
-    """Write the `pip` commands of an environment; `folder` holds what they need to know."""
-    text = PIP.format(python=quoted(sys.executable), main=quoted(paths.MAIN), folder=quoted(folder))
-    for path in [*venv.glob("bin/pip*")]:
-        path.unlink()
-        path.write_text(text)
-        path.chmod(0o755)
-
-
-def quoted(path: str | Path) -> str:
-    """Return a path as one word of a shell."""
-    return "'" + str(path).replace("'", "'\\''") + "'"
+        raise OSError(f"uv failed: {done.stderr.strip()[-800:]}")
 
 
 def packages_of(venv: Path) -> Path:
@@ -150,129 +183,63 @@ def packages_of(venv: Path) -> Path:
     return next(venv.glob("lib/python*/site-packages"))
 
 
-def last_wanted(folder: Path, settings: Settings) -> str:
-    """Return the pins that the last build asked for; it may have written anything there."""
-    with contextlib.suppress(OSError, ValueError):
-        with open(folder / "wanted", encoding="utf-8") as stream:
-            text = stream.read(MOST)
-        if len(text) < MOST and are_pins(text.splitlines()):
-            return text
-    return settings["wanted"]
+def stamps(tree: Path) -> dict[str, str]:
+    """Return for each path in a tree what changes with it; "" is the tree itself.
 
-
-def prepare(folder: Path, others: contextlib.AbstractContextManager[object]) -> None:
-    """Install the spare environment for the requirements that the last build asked for.
-
-    `others` lets through when nobody else downloads the same packages any more: the cache has them
-    by then.
+    That is inode and mode and, but for a folder, size and ctime, which no write leaves alone.
     """
-    settings = json.loads((folder / "settings.json").read_text())
-    wanted, registry = last_wanted(folder, settings), registry_of_machine()
-    spare = folder / "spare"
-    if (spare / "key").exists() and (spare / "key").read_text() == key_of(wanted, registry):
-        return
-    shutil.rmtree(spare, ignore_errors=True)
-    half, full = folder / "spare.part", folder / "spare.part" / "full"
-    shutil.rmtree(half, ignore_errors=True)
-    half.mkdir(parents=True)
-    make_empty(settings, full)
-    with others:
-        pass
-    make(settings, half / "venv", COMPILE)
+    found, left, start = {"": stamp(os.lstat(tree))}, [str(tree)], len(str(tree)) + 1
+    while left:
+        with os.scandir(left.pop()) as entries:
+            for entry in entries:
+                found[entry.path[start:]] = stamp(entry.stat(follow_symlinks=False))
+                if entry.is_dir(follow_symlinks=False):
+                    left.append(entry.path)
+    return found
+
+
+def stamp(state: os.stat_result) -> str:
+    """Return what stands for one path."""
+    kind = f"{state.st_ino} {state.st_mode}"
+    return kind if stat.S_ISDIR(state.st_mode) else f"{kind} {state.st_size} {state.st_ctime_ns}"
+
+
+def is_as_made(venv: Path, wanted: str) -> bool:
+    """Take out what was added to an environment; tell if the rest is as made, and as wanted."""
+    made = files.read_object(note_of(venv))
+    if made.pop("key", None) != key_of(wanted):
+        return False
     try:
-        # This is no build, so nothing of a package may run: another kind is left to the build.
-        install(settings, registry, full, wanted, COMPILE, "--only-binary", ":all:")
+        found = stamps(venv)
     except OSError:
-        wanted = ""
-    key, bare, whole = key_of(wanted, registry), stamps(half / "venv"), stamps(full)
-    there = {top(name) for name in bare}
-    packages = {
-        name: stamp for name, stamp in whole.items() if top(name) and top(name) not in there
-    }
-    (folder / "stamps.json").write_text(
-        json.dumps({"key": key, "venv": bare, "packages": packages})
-    )
-    (half / "key").write_text(key)
-    os.rename(half, spare)
+        return False
+    if any(found.get(path) != known for path, known in made.items()):
+        return False
+    for path in sorted(found.keys() - made.keys()):  # a folder before what is in it
+        files.delete(venv / path)
+    return True
 
 
-def put_by(folder: Path, used: Path) -> None:
-    """Make the environment of an ended build the spare one again, if none of its files was touched.
+def bring(wanted: str) -> bool:
+    """Bring requirements into the environment of the build that runs.
 
-    Only where all that a build starts has ended with it: see shell.adopt_orphans.
+    Return whether its link leads elsewhere now.
     """
-    taken, half = folder / "packages", folder / "spare.part"
-    if sys.platform != "linux" or (folder / "spare").exists():
-        return
-    with contextlib.suppress(OSError, ValueError, KeyError, StopIteration):
-        known = json.loads((folder / "stamps.json").read_text())
-        settings = json.loads((folder / "settings.json").read_text())
-        if key_of(last_wanted(folder, settings), registry_of_machine()) != known["key"]:
-            return
-        apart = taken / "full" if (taken / "key").exists() else used
-        rewritten = [
-            name for name in known["venv"] if name.startswith("bin/pip")
-        ]  # by place_pip, for each build
-        trees: dict[Path, dict[str, str]] = {used: {**known["venv"]}}
-        trees.setdefault(apart, {}).update(known["packages"])
-        for tree, expected in trees.items():
-            found = stamps(tree)
-            if any(
-                found.get(name) != stamp
-                for name, stamp in expected.items()
-                if name not in rewritten
-            ):
-                return
-            # Where the packages are still apart, one in `used` is a build's own.
-            for name in found.keys() - expected.keys() - known["venv"].keys():
-                os.unlink(tree / name)
-        for path, _, _ in os.walk(used, topdown=False):
-            with contextlib.suppress(OSError):
-                os.rmdir(path)  # only what is empty goes
-        shutil.rmtree(half, ignore_errors=True)
-        half.mkdir()
-        if apart == used:
-            for name in {top(name) for name in known["packages"]}:
-                (half / "full" / name).parent.mkdir(parents=True, exist_ok=True)
-                os.rename(used / name, half / "full" / name)
-        else:
-            os.rename(apart, half / "full")
-        os.rename(used, half / "venv")
-        (half / "key").write_text(known["key"])
-        os.rename(half, folder / "spare")
+    if LINK.resolve() == EMPTY.resolve() and is_empty():
+        files.write(ASKED, wanted)
+        if files.read_object(note_of(FULL)).get("key") == key_of(wanted):
+            LINK.unlink()
+            LINK.symlink_to(FULL)
+            return True
+    install(LINK, wanted)
+    return False
 
 
-def take(folder: Path, venv: Path) -> None:
-    """Put a fresh environment at `venv`: the spare one if it is ready, else a new one."""
-    settings = json.loads((folder / "settings.json").read_text())
-    shutil.rmtree(venv, ignore_errors=True)
-    venv.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(folder / "packages", ignore_errors=True)
-    try:
-        os.rename(folder / "spare", folder / "packages")
-        os.rename(folder / "packages" / "venv", venv)
-    except OSError:
-        make(settings, venv)
-    (folder / "registry.json").write_text(json.dumps(registry_of_machine()))
-    place_pip(folder, venv)
+def is_empty() -> bool:
+    """Tell whether nothing was installed into the empty environment, and no other pip."""
+    made, site = files.read_object(note_of(EMPTY)), packages_of(EMPTY)
+    return all(str(path.relative_to(EMPTY)) in made for path in site.iterdir())
 
 
-def fill(folder: Path, venv: Path, wanted: str, registry: Mapping[str, str]) -> None:
-    """Bring pins into an environment, from the spare packages or through uv."""
-    (folder / "wanted").write_text(wanted)
-    packages, into = folder / "packages", packages_of(venv)
-    there = {path.name for path in into.iterdir()}
-    with contextlib.suppress(OSError, StopIteration):
-        if (packages / "key").read_text() == key_of(wanted, registry) and all(
-            name.startswith(("pip", "_virtualenv", "__pycache__", "user_site")) for name in there
-        ):
-            (packages / "key").unlink()
-            full = packages / "full"
-            for path in packages_of(full).iterdir():
-                if path.name not in there:
-                    os.rename(path, into / path.name)
-            for path in (full / "bin").iterdir():
-                if not (venv / "bin" / path.name).exists():
-                    os.rename(path, venv / "bin" / path.name)
-            return
-    install(json.loads((folder / "settings.json").read_text()), registry, venv, wanted)
+if __name__ == "__main__":
+    make_ready()

@@ -1,7 +1,7 @@
-"""The `pip` of a build: uv or the spare packages first, where pip could not answer otherwise.
+"""What a `pip` of a build starts before it loads anything: see HOOK in packages.py.
 
-Then, always, pip itself runs with the same arguments: it has the last word, and its messages and
-exit status are the build's.
+It brings what pip is asked for into the environment, if pip could not answer otherwise. Then pip
+itself runs: it has the last word, and its messages and exit status are the build's.
 """
 
 import contextlib
@@ -9,33 +9,20 @@ import os
 import sys
 from pathlib import Path
 
-from sandbox.builds import packages, pins
-
-# As the script `pip` that pip installs: the build's directory is not on the import path.
-RUN = """\
-import sys
-if sys.path[:1] == [""]:
-    del sys.path[0]
-sys.argv[0] = "pip"
-from pip._internal.cli.main import main
-sys.exit(main())
-"""
+from sandbox.builds import packages
+from sandbox.builds.requirements import has_settings, wanted_by
 
 
-def pip(folder: Path, program: Path, arguments: list[str]) -> None:
-    """Be `program`, the pip of a build; `folder` holds what that needs to know."""
-    venv = program.parent.parent
-    # Whatever goes wrong here, pip below does it all, and says so.
-    with contextlib.suppress(OSError, ValueError, StopIteration, KeyError):
-        wanted = pins.pins(arguments[1:], Path.cwd()) if arguments[:1] == ["install"] else ""
-        registry = packages.registry_of_build(folder)
-        if wanted and not pins.has_settings(os.environ, venv, registry):
-            packages.fill(folder, venv, wanted, registry)
-    python = str(venv / "bin" / "python")
-    # Whether there is a newer pip is asked of the network, for up to five seconds if there is none.
-    os.environ.setdefault("PIP_DISABLE_PIP_VERSION_CHECK", "1")
-    os.execv(python, [python, "-c", RUN, *arguments])
+def answer(arguments: list[str]) -> int:
+    """Return packages.TURNED if the pip is to start again, for the build's link leads elsewhere."""
+    # Whatever goes wrong here, pip does it all, and says so.
+    with contextlib.suppress(Exception):
+        wanted = wanted_by(arguments, Path.cwd())
+        plain = not has_settings(os.environ, packages.LINK, packages.registry())
+        if wanted and plain and packages.bring(wanted):
+            return packages.TURNED
+    return 0
 
 
 if __name__ == "__main__":
-    pip(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
+    sys.exit(answer(sys.argv[1:]))

@@ -14,10 +14,9 @@ import uuid
 from sandbox.builds.records import Build, load, newest_first, numbers, unfinished
 from sandbox.fork import repository
 from sandbox.fork.webhook import Push
-from sandbox.laptop.files import lock
+from sandbox.laptop.files import delete, lock
 from sandbox.laptop.network import way_to_registry
 from sandbox.laptop.paths import BUILDS, FOLDER
-from sandbox.laptop.place import delete
 from sandbox.laptop.processes import end, started
 
 WORKER_LOG = FOLDER / "worker.log"

@@ -8,7 +8,6 @@ import functools
 import gc
 import json
 import os
-import shutil
 import signal
 import stat
 import time
@@ -21,7 +20,7 @@ from typing import Any
 from sandbox import Mistake
 from sandbox.account import logs, releases, secrets, stack, state
 from sandbox.account.clients import assume_role, aws_environment, client, refused_action
-from sandbox.builds import hints, image, junit, packages, progress, queue
+from sandbox.builds import hints, junit, packages, programs, progress, queue
 from sandbox.builds.credentials import served
 from sandbox.builds.records import Build, unfinished
 from sandbox.codebuild import runner
@@ -31,12 +30,10 @@ from sandbox.codebuild.project import Project
 from sandbox.codebuild.reports import Service
 from sandbox.codebuild.shell import Stopped
 from sandbox.fork import repository
-from sandbox.laptop.files import lock, write
+from sandbox.laptop.files import delete, lock, write
 from sandbox.laptop.network import refuse_foreign_endpoints, use_way_to_registry
-from sandbox.laptop.paths import BUILD_VENV, CODEBUILD, IMAGE, OUTSIDE, TRASH
+from sandbox.laptop.paths import CODEBUILD, OUTSIDE
 from sandbox.laptop.processes import clean_environment
-
-OUTSIDE_TRASH = OUTSIDE / "trash"
 
 
 def work() -> None:
@@ -71,12 +68,8 @@ def load_sdk() -> None:
 
 def prepare_next() -> None:
     """Clear up after the last build and get the next one's packages ready; nobody waits for it."""
-    with lock("spare", wait=False) as free:
-        if free:
-            for used in TRASH.glob("*/venv"):
-                packages.put_by(IMAGE, used)
-            empty_trash()
-            packages.prepare(IMAGE, lock("setup"))
+    empty_trash()
+    packages.make_ready()
 
 
 def nothing(*_: Any) -> None:
@@ -105,8 +98,7 @@ def run_build(build: Build) -> None:
     if build.status == "IN_PROGRESS":  # its worker has died
         queue.end_leftovers(build)
         finish(build, Outcome("FAULT", build.phase, "the build's process was killed"))
-        # What has survived the kill may still write into it: no other build gets it.
-        empty_trash()
+        packages.forget()  # what has survived the kill may still write into them
         return
     use_way_to_registry(build.registry)
     try:
@@ -150,17 +142,14 @@ def machine_of(build: Build, project: Project, held: contextlib.ExitStack) -> ru
 
     def environment(chosen: Mapping[str, str]) -> dict[str, str]:
         refuse_foreign_endpoints(chosen)
-        with lock("spare"):  # one that is being made is ready sooner than another
-            packages.take(IMAGE, BUILD_VENV)
-        image.make()
-        venv, tools = CODEBUILD / "venv", CODEBUILD / "bin"
-        venv.symlink_to(BUILD_VENV)  # which must stay on the disk that the spare one is on
-        tools.symlink_to(IMAGE / "bin")
-        base = clean_environment(CODEBUILD / "home", venv / "bin", tools) | {
+        packages.LINK.symlink_to(packages.lend())
+        tools = CODEBUILD / "bin"
+        programs.make(tools)
+        base = clean_environment(CODEBUILD / "home", packages.LINK / "bin", tools) | {
             # A git command in a build must not find the student's own repository above it.
             "GIT_CEILING_DIRECTORIES": str(CODEBUILD),
             "GIT_CONFIG_GLOBAL": str(CODEBUILD / "home" / ".gitconfig"),
-            "VIRTUAL_ENV": str(venv),
+            "VIRTUAL_ENV": str(packages.LINK),
             "TMPDIR": str(CODEBUILD / "tmp"),
         }
         config = CODEBUILD / "home" / ".aws" / "config"  # a build's own, gone with it
@@ -236,10 +225,10 @@ def finish(build: Build, outcome: Outcome, project: Project | None = None) -> No
 def discard_work() -> None:
     """Put what a build has left aside; deleting it takes longer than a student should wait."""
     make_outside()
-    for used, trash in ((BUILD_VENV.parent, TRASH), (CODEBUILD, OUTSIDE_TRASH)):
-        trash.mkdir(exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(used, trash / uuid.uuid4().hex)
+    with contextlib.suppress(FileNotFoundError):
+        if not CODEBUILD.is_symlink():
+            CODEBUILD.chmod(0o700)  # else it may not be moved
+        os.rename(CODEBUILD, OUTSIDE / uuid.uuid4().hex)
 
 
 def make_outside() -> None:
@@ -260,5 +249,7 @@ def make_outside() -> None:
 
 def empty_trash() -> None:
     """Delete what discard_work has put aside."""
-    for trash in (TRASH, OUTSIDE_TRASH):
-        shutil.rmtree(trash, ignore_errors=True)
+    for left in OUTSIDE.iterdir():
+        if left != CODEBUILD:
+            with contextlib.suppress(OSError):  # `down` says so
+                delete(left)

@@ -17,7 +17,7 @@ from sandbox.laptop.terminal import one_line, say
 
 REMOTE = "sandbox"
 MOST_DEPTH = 25
-HELPER = "fork"  # git runs git-remote-fork for `origin`, which builds find: image.REMOTE
+HELPER = "fork"  # git runs git-remote-fork for `origin`, which builds find: programs.REMOTE
 HOOK = """#!/bin/sh
 # A push has landed: hand its refs to the sandbox, which builds them and shows the build.
 cd ../.. || exit 1

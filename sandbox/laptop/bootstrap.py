@@ -18,7 +18,6 @@ from sandbox import Mistake
 from sandbox.laptop.files import lock, write
 from sandbox.laptop.paths import (
     FOLDER,
-    IMAGE,
     MAIN,
     PYTHON,
     REQUIREMENTS,
@@ -123,8 +122,7 @@ def make_environment(python: Path, meanwhile: Meanwhile) -> None:
             f"type `sudo apt install python{version}-venv` (or install Python from python.org)",
         )
     say(f"Making the sandbox's Python environment in {FOLDER.name}/ (only the first time)")
-    for outdated in (VENV, IMAGE):  # both hold the path of this folder, which may have been moved
-        shutil.rmtree(outdated, ignore_errors=True)
+    shutil.rmtree(VENV, ignore_errors=True)
     # The Python at hand mostly has a pip that can install for another; making a second is slow.
     lent: list[str | Path] = []
     if lends_pip():

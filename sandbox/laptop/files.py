@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,35 +17,65 @@ from sandbox.laptop.paths import FOLDER
 
 def write(path: Path, text: str) -> None:
     """Write a file in one step, so that a reader or a crash sees the old text or the new."""
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")
     try:
-        with open(part, "w", encoding="utf-8") as stream:
+        with open(part, "x", encoding="utf-8") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
+        if path.is_dir():
+            delete(path)  # also a link to a folder, which could be anybody's
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
+def delete(path: Path) -> None:
+    """Delete whatever is there, also what is read-only; raises OSError if some of it stays."""
+    with contextlib.suppress(OSError):
+        path.unlink()  # also a link to a folder, of which no more may go
+        return
+    said = ""
+    # `rm` is quicker than shutil.rmtree.
+    for command in (["rm", "-rf"], ["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
+        if os.path.lexists(path) and not path.is_symlink():
+            words = [*command, "--", str(path)]
+            done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True)
+            said = done.stderr.decode(errors="replace").strip() or said
+    if os.path.lexists(path):
+        raise OSError(f"{path} could not be removed: {said[:800]}")
+
+
+def make_folder(path: Path) -> None:
+    """See to it that a folder of ours is one in which we can write, and no link to elsewhere."""
+    if path.is_symlink() or not path.is_dir():
+        delete(path)
+        path.mkdir(parents=True, exist_ok=True)
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        path.chmod(0o700)
+
+
 def place_programs(folder: Path, programs: Mapping[str, str]) -> None:
     """See to it that a folder holds these programs and nothing else: a build may change it."""
-    with contextlib.suppress(OSError, ValueError):
-        there = [*folder.iterdir()]
-        known = {path.name: path.read_text() for path in there} == programs
-        if known and all(os.access(path, os.X_OK) and not path.is_symlink() for path in there):
-            return
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for name, text in programs.items():
-        write(folder / name, text)
-        (folder / name).chmod(0o755)
+    with lock("programs"):
+        make_folder(folder)
+        for path in folder.iterdir():
+            if path.name not in programs:
+                delete(path)
+        for name, text in programs.items():
+            path = folder / name
+            with contextlib.suppress(OSError, ValueError):
+                is_ours = path.is_file() and not path.is_symlink() and os.access(path, os.X_OK)
+                if is_ours and path.read_text(encoding="utf-8") == text:
+                    continue
+            write(path, text)
+            path.chmod(0o755)
 
 
 def read_json(path: Path) -> Any:
     """Return what a JSON file of ours says, or None if it is missing or broken."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     except (OSError, ValueError):
         return None
 

@@ -20,9 +20,8 @@ ACCOUNT = FOLDER / "account"
 FORK = FOLDER / "fork.git"
 BUILDS = FOLDER / "builds"
 RELEASES = FOLDER / "releases"
-IMAGE = FOLDER / "image"  # what a build's machine has beside its own environment
-BUILD_VENV = FOLDER / "codebuild" / "venv"  # the environment of the build that runs
-TRASH = FOLDER / "trash"
+PACKAGES = FOLDER / "packages"  # the Python environments of builds
+PROGRAMS = FOLDER / "bin"  # `aws` and what else a build finds beside Python
 
 
 def cache() -> Path:

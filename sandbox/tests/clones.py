@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sandbox.laptop.paths import FOLDER, IMAGE, ROOT, cache
+from sandbox.laptop import bootstrap
+from sandbox.laptop.paths import FOLDER, ROOT, cache
 
 PYTHON = getattr(sys, "_base_executable", sys.executable)  # the one below the sandbox's environment
 TIMEOUT = 600  # seconds; nothing waits so long, it only ends what hangs
@@ -23,9 +24,8 @@ FOREIGN = ("AWS_", "GIT_", "PYTEST_", "PYTHON", "VIRTUAL_ENV", "COVERAGE_", "XDG
 
 def caches() -> dict[str, str]:
     """Return where this sandbox keeps what it has downloaded, for clones that shall not again."""
-    settings = json.loads((IMAGE / "settings.json").read_text())
     pip = os.environ.get("PIP_CACHE_DIR", str(cache() / "pip"))
-    return {"UV_CACHE_DIR": settings["cache"], "PIP_CACHE_DIR": pip}
+    return {"UV_CACHE_DIR": bootstrap.uv_cache(), "PIP_CACHE_DIR": pip}
 
 
 class Clone:
@@ -133,11 +133,15 @@ class Clone:
         self.write("test_hello_world.py", re.sub(r'"hello [^"]*"}', f'"{word}"}}', tests))
         return word
 
+    def is_ready(self) -> bool:
+        """Tell whether the packages of the next build are ready."""
+        packages = self.clone / FOLDER.name / "packages"
+        return (packages / "full.json").exists() and not (packages / "used").exists()
+
     def settle(self) -> None:
         """Wait until the packages of the next build are ready and nothing works any more."""
         deadline = time.monotonic() + 120
-        spare = self.clone / FOLDER.name / "image" / "spare" / "key"
-        while not spare.exists() and time.monotonic() < deadline:
+        while not self.is_ready() and time.monotonic() < deadline:
             time.sleep(0.1)
         os.sync()  # what `up` and the last run have written is not this run's to wait for
         time.sleep(0.5)

@@ -125,7 +125,7 @@ for name in [name for name in os.environ if name.startswith("CODEBUILD_")]:
     del os.environ[name]
 if len(sys.argv) == 2:
     os.execv(sys.executable, [sys.executable, *sys.argv, "again"])  # with a clean environment
-os.environ["PATH"] = sys.argv[1] + "/.sandbox/image/bin:" + os.environ["PATH"]  # outlives a build
+os.environ["PATH"] = sys.argv[1] + "/.sandbox/bin:" + os.environ["PATH"]  # outlives a build
 while not os.path.exists(sys.argv[1] + "/go"):
     time.sleep(0.05)
 done = subprocess.run("MOVE 1", shell=True, capture_output=True, text=True)

@@ -4,31 +4,38 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 
 from sandbox.builds import packages
-from sandbox.laptop import network
-from sandbox.laptop.paths import IMAGE
+from sandbox.laptop import bootstrap, network
 
 
-def test_key_changes_with_the_requirements():
-    assert packages.key_of("a==1", {}) != packages.key_of("a==2", {})
-    assert packages.key_of("a==1", {}) == packages.key_of("a==1", {"HTTPS_PROXY": "any"})
-    assert packages.key_of("a==1", {}) != packages.key_of("a==1", {"PIP_INDEX_URL": "another"})
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder of environments in which there are none yet."""
+    monkeypatch.setattr(packages, "PACKAGES", tmp_path)
+    for name in ("empty", "full"):
+        monkeypatch.setattr(packages, name.upper(), tmp_path / name)
+    for name in ("asked", "used"):
+        monkeypatch.setattr(packages, name.upper(), tmp_path / name)
+    monkeypatch.setattr(packages, "SETTINGS", tmp_path / "settings.json")
+    packages.note_settings(cache=bootstrap.uv_cache())
+    return tmp_path
 
 
-@pytest.mark.parametrize("path", ["plain", "with space", "it's", '$(x)`y`"z"\\'])
-def test_quoted_path_is_one_word(path):
-    said = subprocess.run(
-        ["sh", "-c", f"printf %s {packages.quoted(path)}"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert said.stdout == path
+def test_key_changes_with_the_requirements_and_the_index(folder, monkeypatch):
+    for name in network.REGISTRY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    packages.note_settings()
+    key = packages.key_of("a==1")
+    assert packages.key_of("a==2") != key
+    monkeypatch.setenv("HTTPS_PROXY", "any")
+    packages.note_settings()
+    assert packages.key_of("a==1") == key
+    monkeypatch.setenv("PIP_INDEX_URL", "another")
+    packages.note_settings()
+    assert packages.key_of("a==1") != key
 
 
 INSTALL = "pip install -r requirements.txt"
@@ -92,42 +99,44 @@ def test_untouched_environment_is_used_again_without_what_a_build_has_added(quic
     quick.say("adds", INSTALL, where, add)
     assert "SUCCEEDED" in quick.push()[-1]
     first = quick.log()
-    quick.wait_for(lambda: (quick.clone / ".sandbox/image/spare/key").exists())
+    quick.wait_for(quick.is_ready)
     quick.say("again", INSTALL, where)
     assert "SUCCEEDED" in quick.push()[-1]
     assert re.findall(r"\ninode \d+\n", first) == re.findall(r"\ninode \d+\n", quick.log()) != []
     assert "nosuchmodule" not in quick.log().replace(add, "")
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        'rm "$VIRTUAL_ENV"/bin/pip*',
+        'chmod -x "$VIRTUAL_ENV"/bin/pip*',
+        'chmod a-w "$VIRTUAL_ENV"/bin "$VIRTUAL_ENV"/. ~ ~/.. && mkdir -p ~/a/b && chmod 0 ~/a',
+        'E=$(readlink "$VIRTUAL_ENV") && rm -rf "$E" && ln -s / "$E"',
+        'E=$(readlink "$VIRTUAL_ENV") && rm -rf "$E"/../* && touch "$E"',
+        'cd "$(readlink "$VIRTUAL_ENV")"/.. && cd .. && mv packages elsewhere && ln -s / packages',
+    ],
+)
+@pytest.mark.parametrize("install", [INSTALL, "true"])
+def test_build_that_breaks_its_environment_breaks_no_other(quick, install, spoil):
+    quick.say("breaks", f"{install} && {spoil} && false")
+    quick.push()
+    assert quick.builds()[-1]["phase"] == "PRE_BUILD"
+    quick.say("is whole", f"{INSTALL} && pip --version && python -c 'import iniconfig'")
+    assert "SUCCEEDED" in quick.push()[-1], quick.log()
+
+
 @pytest.fixture
-def used(tmp_path, monkeypatch):
-    """The environment of an ended build, which holds one package beside pip."""
-    for name in (
-        "bin/pip",
-        "bin/tool",
-        "bin/pip-tool",
-        "lib/python3/site-packages/pip/core.py",
-        "lib/python3/site-packages/pkg/code.py",
-        "lib/python3/site-packages/single.py",
-        "pyvenv.cfg",
-    ):
-        (tmp_path / "used" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "used" / name).write_text(name)
-    found = packages.stamps(tmp_path / "used")
-    added = {
-        name: found.pop(name)
-        for name in list(found)
-        if "pkg" in name or "single" in name or "tool" in name
-    }
-    (tmp_path / "stamps.json").write_text(
-        json.dumps({"key": packages.key_of("pkg==1", {}), "venv": found, "packages": added})
-    )
-    (tmp_path / "wanted").write_text("pkg==1")
-    (tmp_path / "settings.json").write_text('{"wanted": ""}')
-    (tmp_path / "packages").mkdir()
-    for name in network.REGISTRY_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path / "used"
+def used(folder):
+    """The full environment, after a build."""
+    used = folder / "full"
+    for name in ("bin/pip", "bin/tool", "lib/python3/site-packages/pkg/code.py", "pyvenv.cfg"):
+        (used / name).parent.mkdir(parents=True, exist_ok=True)
+        (used / name).write_text(name)
+    (used / "bin/tool").chmod(0o755)
+    note = {"key": packages.key_of("pkg==1"), **packages.stamps(used)}
+    packages.note_of(used).write_text(json.dumps(note))
+    return used
 
 
 def rewrite(path):
@@ -139,75 +148,51 @@ def replace(path):
     os.replace(path.with_name("copy"), path)
 
 
+def move(path, put):
+    path.rename(path.with_name("elsewhere"))
+    put(path)
+
+
+SITE = "lib/python3/site-packages"
 TOUCHES = {
-    "edited": lambda site: (site / "pkg/code.py").write_text(
-        "x" * len("lib/python3/site-packages/pkg/code.py")
+    "written-again": lambda used: rewrite(used / SITE / "pkg/code.py"),
+    "replaced": lambda used: replace(used / SITE / "pkg/code.py"),
+    "linked": lambda used: os.link(used / SITE / "pkg/code.py", used / "link"),
+    "deleted": lambda used: (used / "bin/pip").unlink(),
+    "mode": lambda used: (used / "bin/tool").chmod(0o644),
+    "mode-of-a-folder": lambda used: (used / "bin").chmod(0o555),
+    "folder-is-a-link": lambda used: move(
+        used / SITE / "pkg", lambda path: path.symlink_to(path.with_name("elsewhere"))
     ),
-    "written-again": lambda site: rewrite(site / "pkg/code.py"),
-    "replaced": lambda site: replace(site / "pkg/code.py"),
-    "linked": lambda site: os.link(site / "pkg/code.py", site.parents[2] / "link"),
-    "deleted": lambda site: (site / "pkg/code.py").unlink(),
-    "folder-is-a-link": lambda site: (
-        (site / "pkg").rename(site.parents[2] / "elsewhere"),
-        (site / "pkg").symlink_to(site.parents[2] / "elsewhere"),
+    "link": lambda used: move(used, lambda path: path.symlink_to(path.with_name("elsewhere"))),
+    "file": lambda used: move(used, lambda path: path.touch()),
+    "nothing": lambda used: move(used, lambda path: None),
+    "another": lambda used: move(
+        used, lambda path: shutil.copytree(path.with_name("elsewhere"), path)
     ),
-    "single-file-edited": lambda site: (site / "single.py").write_text("x"),
-    "pip-edited": lambda site: rewrite(site / "pip/core.py"),
-    "script-edited": lambda site: (site.parents[2] / "bin/tool").write_text("x"),
-    "script-named-like-pip-edited": lambda site: (site.parents[2] / "bin/pip-tool").write_text("x"),
-    "other-requirements": lambda site: (site.parents[3] / "wanted").write_text("other==1"),
+    "other-requirements": lambda used: packages.note_of(used).write_text('{"key": "x"}'),
+    "empty-note": lambda used: packages.note_of(used).write_text(""),
 }
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each build gets a new environment")
 @pytest.mark.parametrize("touch", TOUCHES.values(), ids=TOUCHES)
-def test_touched_environment_is_not_put_by(used, touch):
-    touch(used / "lib/python3/site-packages")
-    packages.put_by(used.parent, used)
-    assert not (used.parent / "spare").exists()
+def test_touched_environment_is_not_as_it_was_made(used, touch):
+    assert packages.is_as_made(used, "pkg==1")
+    touch(used)
+    assert not packages.is_as_made(used, "pkg==1")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each build gets a new environment")
-def test_untouched_environment_is_put_by_in_its_parts(used):
-    (used / "lib/python3/site-packages/added/sub").mkdir(parents=True)
-    (used / "lib/python3/site-packages/pkg/added.py").write_text("added")
-    (used / "bin/pip").write_text("a build's own pip, written anew each time")
-    packages.put_by(used.parent, used)
-    spare = used.parent / "spare"
-    assert (spare / "key").read_text() == packages.key_of("pkg==1", {})
-    assert sorted(packages.stamps(spare / "venv")) == [
-        "bin/pip",
-        "lib/python3/site-packages/pip/core.py",
-        "pyvenv.cfg",
-    ]
-    assert sorted(packages.stamps(spare / "full")) == [
-        "bin/pip-tool",
-        "bin/tool",
-        "lib/python3/site-packages/pkg/code.py",
-        "lib/python3/site-packages/single.py",
-    ]
-    assert not (spare / "venv/lib/python3/site-packages/added").exists()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each build gets a new environment")
-def test_what_a_build_wrote_in_the_place_of_a_package_is_not_put_by(used):
-    """The build has not asked for the packages, and has put its own where they would have been."""
-    full, site = used.parent / "packages" / "full", "lib/python3/site-packages"
-    for name in ("bin/tool", "bin/pip-tool", f"{site}/pkg", f"{site}/single.py"):
-        (full / name).parent.mkdir(parents=True, exist_ok=True)
-        os.rename(used / name, full / name)
-    (used / site / "pkg").mkdir()
-    for name in ("bin/tool", f"{site}/pkg/code.py", f"{site}/single.py"):
-        (used / name).write_text("planted")
-    (full.parent / "key").write_text(packages.key_of("pkg==1", {}))
-    packages.put_by(used.parent, used)
-    spare = used.parent / "spare"
-    assert sorted(packages.stamps(spare / "venv")) == [
-        "bin/pip",
-        "lib/python3/site-packages/pip/core.py",
-        "pyvenv.cfg",
-    ]
-    assert (spare / "full" / "bin" / "tool").read_text() == "bin/tool"
+def test_what_was_added_to_an_environment_goes(used):
+    before = packages.stamps(used)
+    (used / SITE / "added/sub").mkdir(parents=True)
+    (used / SITE / "added/sub/code.py").touch()
+    (used / SITE / "added/sub").chmod(0o555)
+    (used / SITE / "pkg/__pycache__").mkdir()
+    (used / SITE / "pkg/__pycache__/code.pyc").touch()
+    (used / "bin/outside").symlink_to(used.parent)
+    assert packages.is_as_made(used, "pkg==1")
+    assert packages.stamps(used) == before
+    assert packages.SETTINGS.exists()
 
 
 def test_package_that_a_build_has_planted_is_gone_in_the_next(quick):
@@ -216,7 +201,7 @@ def test_package_that_a_build_has_planted_is_gone_in_the_next(quick):
     quick.say("plants", plant, "python -c 'import iniconfig'")
     assert "SUCCEEDED" in quick.push()[-1]
     assert "\n42\n" in quick.log()
-    quick.wait_for(lambda: (quick.clone / ".sandbox/image/spare/key").exists())
+    quick.wait_for(quick.is_ready)
     quick.say("finds nothing", "python -c 'import iniconfig' || true")
     assert "SUCCEEDED" in quick.push()[-1]
     assert "No module named 'iniconfig'" in quick.log() and "\n42\n" not in quick.log()
@@ -228,52 +213,71 @@ NO_NETWORK = dict.fromkeys(
 
 
 def test_push_needs_no_network(quick):
-    """Also when the environment that was put by is for other requirements."""
-    quick.say("offline", INSTALL, "python -c 'import iniconfig'")
-    quick.write("requirements.txt", "iniconfig==2.3.1\n")
-    quick.commit("Pin what up has installed")
-    quick.git("push", "sandbox", env=quick.env | NO_NETWORK)
-    assert quick.builds()[-1]["status"] == "SUCCEEDED", quick.log()
-    assert quick.message() == "offline"
+    """Also when the environment that is ready is for other requirements."""
+    quick.sandbox("up", env=quick.env | NO_NETWORK)
+    try:
+        quick.say("offline", INSTALL, "python -c 'import iniconfig'")
+        quick.write("requirements.txt", "iniconfig==2.3.1\n")
+        quick.commit("Pin what up has installed")
+        quick.git("push", "sandbox", env=quick.env | NO_NETWORK)
+        assert quick.builds()[-1]["status"] == "SUCCEEDED", quick.log()
+        assert quick.message() == "offline"
+    finally:
+        quick.up()
 
 
 @pytest.fixture
-def offline(tmp_path):
+def offline(folder, monkeypatch):
     """An empty environment, without a way to the network."""
-    settings = json.loads((IMAGE / "settings.json").read_text())
-    packages.call(
-        {},
-        settings["uv"],
-        "venv",
-        "-q",
-        "-p",
-        sys.executable,
-        "--cache-dir",
-        settings["cache"],
-        tmp_path / "venv",
-    )
-    return settings, NO_NETWORK | {"UV_HTTP_RETRIES": "0"}, tmp_path / "venv"
+    packages.uv("venv", "-q", folder / "empty")
+    settings = {"cache": bootstrap.uv_cache(), "registry": NO_NETWORK | {"UV_HTTP_RETRIES": "0"}}
+    packages.SETTINGS.write_text(json.dumps(settings))
+    return folder / "empty"
 
 
-def test_pinned_packages_that_are_in_the_cache_need_no_network(offline):
-    packages.install(*offline, "iniconfig==2.3.1")
-    assert "iniconfig" in [path.name for path in packages.packages_of(offline[2]).iterdir()]
+@pytest.mark.parametrize("wanted", ["iniconfig==2.3.1", "iniconfig", "iniconfig>=2,<3"])
+def test_packages_that_are_in_the_cache_need_no_network(offline, wanted):
+    packages.install(offline, wanted)
+    assert "iniconfig" in [path.name for path in packages.packages_of(offline).iterdir()]
 
 
 @pytest.mark.parametrize("wanted", ["iniconfig==999", "iniconfig==2.3.1\nno-such-package==1"])
 def test_packages_that_are_not_in_the_cache_are_asked_for(offline, wanted):
     with pytest.raises(OSError, match="uv failed"):
-        packages.install(*offline, wanted)
+        packages.install(offline, wanted)
 
 
 def test_no_requirements_install_nothing(offline):
-    packages.install(*offline, "")
-    assert [path.name for path in packages.packages_of(offline[2]).iterdir() if path.is_dir()] == []
+    packages.install(offline, "")
+    assert [path.name for path in packages.packages_of(offline).iterdir() if path.is_dir()] == []
 
 
-def test_call_says_what_a_program_said(tmp_path):
-    with pytest.raises(OSError, match="sh failed: no room"):
-        packages.call({}, "sh", "-c", "echo no room >&2; exit 3")
+WISHES = [
+    *(".", "./x.whl", "iniconfig==2.3.1 --hash=sha256:0", "-e .", "nosuch @ file:///", "x" * 70000),
+    "x\n" * 600,
+]
+
+
+@pytest.mark.parametrize("wish", WISHES, ids=[wish[:20] for wish in WISHES])
+def test_no_other_wish_of_a_build_is_followed(folder, wish):
+    """A build may write anything where it is noted what it asked for."""
+    usual = packages.wanted_next()
+    assert "pytest==" in usual
+    packages.ASKED.write_text(wish)
+    assert packages.wanted_next() == usual
+    packages.ASKED.write_text("iniconfig==2.3.1")
+    assert packages.wanted_next() == "iniconfig==2.3.1"
+
+
+def test_nothing_of_a_package_runs_before_a_build(folder):
+    """What is there only as a source, which would have to be built, is left to the build."""
+    packages.ASKED.write_text("sgmllib3k==1.0.0")
+    packages.make_ready()
+    assert packages.is_as_made(packages.EMPTY, "")
+    assert not packages.note_of(packages.FULL).exists()
+    packages.ASKED.write_text("iniconfig==2.3.1")
+    packages.make_ready()
+    assert packages.is_as_made(packages.FULL, "iniconfig==2.3.1")
 
 
 @pytest.mark.long

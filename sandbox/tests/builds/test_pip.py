@@ -1,11 +1,6 @@
 """The `pip` of a build: pip has the last word, and nothing of its wishes leaves the build."""
 
-import json
-
 import pytest
-
-from sandbox.builds import packages
-from sandbox.laptop.paths import IMAGE
 
 INSTALL = "pip install -r requirements.txt"
 # A package that needs nothing but itself to be built, and says where that has happened.
@@ -47,17 +42,11 @@ def package(quick):
     assert "SUCCEEDED" in quick.push()[-1]
 
 
-def settled(quick):
-    """Wait until the worker has done all that it does after a build."""
-    spare = quick.clone / ".sandbox" / "image" / "spare" / "key"
-    quick.wait_for(lambda: spare.exists())
-
-
 def test_local_package_is_installed_in_that_build_alone(package):
     package.say("installs itself", "pip install .", SHOW, "test -e built-here")
     assert "SUCCEEDED" in package.push()[-1]
     assert "\nfrom the checkout " in package.log()
-    settled(package)
+    package.wait_for(package.is_ready)
     left = package.git("status", "--porcelain", "--ignored").stdout.splitlines()
     assert [line for line in left if not line.startswith(("!! .sandbox/", "!! sandbox/"))] == []
     package.say("does not", SHOW)
@@ -89,7 +78,7 @@ def test_setting_of_pip_reaches_what_installs(quick, before):
     """Although the very packages have been kept ready."""
     quick.say("fills", INSTALL)
     assert "SUCCEEDED" in quick.push()[-1]
-    settled(quick)
+    quick.wait_for(quick.is_ready)
     quick.say("asks another index", before, INSTALL)
     assert "FAILED in PRE_BUILD" in quick.push()[-1]
     assert "No matching distribution found for iniconfig" in quick.log()
@@ -105,36 +94,56 @@ def test_checkout_is_not_on_the_import_path_of_pip_and_aws(quick):
     assert "SUCCEEDED" in quick.push()[-1]
 
 
-WISHES = [
-    ".",
-    "./x.whl",
-    "iniconfig==2.3.1 --hash=sha256:0",
-    "-e .",
-    "nosuch @ file:///",
-    "x" * 70000,
+FORMS = [
+    *("pip install -r requirements.txt", "pip3 install -q --requirement requirements.txt"),
+    *("python -m pip install -rrequirements.txt", "pip install iniconfig==2.3.1"),
+    "python3 -I -m pip install --requirement=requirements.txt",
 ]
 
 
-@pytest.mark.parametrize("wish", WISHES, ids=[wish[:20] for wish in WISHES])
-def test_preparation_follows_no_other_wish_of_a_build(tmp_path, monkeypatch, wish):
-    """A build may write anything where its pins are noted."""
-    asked = []
-    settings = json.loads((IMAGE / "settings.json").read_text()) | {"wanted": "iniconfig==2.3.1"}
-    (tmp_path / "settings.json").write_text(json.dumps(settings))
-    (tmp_path / "wanted").write_text(wish)
-    install = packages.install
-    monkeypatch.setattr(packages, "install", lambda *a: (asked.append(a[3]), install(*a)))
-    packages.prepare(tmp_path, packages.contextlib.nullcontext())
-    assert asked == [settings["pip"], "iniconfig==2.3.1"]
-    site = packages.packages_of(tmp_path / "spare" / "full")
-    assert (site / "iniconfig").exists()
-
-
-def test_preparation_runs_nothing_of_a_package(tmp_path):
-    """What is there only as a source, which would have to be built, is left to the build."""
-    settings = json.loads((IMAGE / "settings.json").read_text())
-    (tmp_path / "settings.json").write_text(json.dumps(settings | {"wanted": "sgmllib3k==1.0.0"}))
-    packages.prepare(tmp_path, packages.contextlib.nullcontext())
-    assert (tmp_path / "spare" / "key").read_text() == packages.key_of(
-        "", packages.registry_of_machine()
+def test_ready_packages_come_by_whatever_name_pip_is_called(quick):
+    """And without a network: a link of the build leads where they are."""
+    quick.say("is ready", INSTALL)
+    assert "SUCCEEDED" in quick.push()[-1]
+    quick.wait_for(quick.is_ready)
+    again = 'rm "$VIRTUAL_ENV" && ln -s "$EMPTY" "$VIRTUAL_ENV" && ! python -c "import iniconfig"'
+    full = 'test "$(basename "$(readlink "$VIRTUAL_ENV")")" = full && python -c "import iniconfig"'
+    quick.say(
+        "installs by all names",
+        'export HTTPS_PROXY=http://127.0.0.1:9 EMPTY=$(readlink "$VIRTUAL_ENV")',
+        *(f"{again} && {form} && {full}" for form in FORMS),
     )
+    assert "SUCCEEDED" in quick.push()[-1], quick.log()
+
+
+def test_line_without_a_version_needs_no_network_once_it_was_installed(quick):
+    show = "python -c 'from importlib.metadata import version; print(version(\"iniconfig\"))'"
+    for word in ("asks for any", "has it"):
+        quick.say(word, "export HTTPS_PROXY=http://127.0.0.1:9", f"{INSTALL} && {show}")
+        quick.write("requirements.txt", "iniconfig\n")
+        quick.commit("Ask for any version")
+        assert "SUCCEEDED" in quick.push()[-1], quick.log()
+        quick.wait_for(quick.is_ready)
+
+
+def test_pip_of_a_build_may_change_anything(quick):
+    """Another version, another folder, nothing at all, and pip itself."""
+    quick.say("is ready", INSTALL)
+    assert "SUCCEEDED" in quick.push()[-1]
+    quick.wait_for(quick.is_ready)
+    version = "python -c 'from importlib.metadata import version; print(version(\"iniconfig\"))'"
+    quick.say(
+        "changes",
+        f"{INSTALL} && pip install -q iniconfig==2.1.0 && {version} | grep 2.1.0",
+        "pip install -q --target t iniconfig==2.3.1 && ls t/iniconfig && rm -r t",
+        f"pip uninstall -qy iniconfig && ! {version}",
+        "pip install -qU pip==26.1 && pip --version | grep 'pip 26.1 '",
+        f"{INSTALL} && {version} | grep 2.3.1",
+    )
+    assert "SUCCEEDED" in quick.push()[-1], quick.log()
+    quick.say("upgrades pip first", f"pip install -qU pip==26.1 && {INSTALL}", "pip --version")
+    assert "SUCCEEDED" in quick.push()[-1], quick.log()
+    assert "\npip 26.1 " in quick.log()
+    quick.say("has the usual one", f"{INSTALL} && {version} && pip --version")
+    assert "SUCCEEDED" in quick.push()[-1]
+    assert "\n2.3.1\n" in quick.log() and "\npip 26.2 " in quick.log()

@@ -12,8 +12,9 @@ import pytest
 import yaml
 from pages import REFERENCE, TUTORIAL
 
+from sandbox.builds import programs
 from sandbox.laptop.network import direct
-from sandbox.laptop.paths import IMAGE, ROOT
+from sandbox.laptop.paths import ROOT
 
 
 class Terminal:
@@ -159,7 +160,7 @@ def test_readme_from_top_to_bottom(newcomer, aws_account, tmp_path, request):
         newcomer.env
         | aws_account
         | {
-            "PATH": f"{newcomer.clone}/.sandbox/image/bin:{newcomer.env['PATH']}",
+            "PATH": f"{newcomer.clone}/.sandbox/bin:{newcomer.env['PATH']}",
             "CLONE": str(newcomer.clone),
             "BUILD_PATH": str(newcomer.clone / ".sandbox" / "venv" / "bin"),
             "BUILD": "\n".join(spec["build"]["commands"][1:] + spec["post_build"]["commands"]),
@@ -218,7 +219,8 @@ def test_readme_from_top_to_bottom(newcomer, aws_account, tmp_path, request):
 
 def test_reference_shows_commands_that_aws_takes(aws_account, tmp_path):
     env = os.environ | aws_account | {"AWS_DEFAULT_REGION": "us-east-1"}
-    env |= {"PATH": f"{IMAGE / 'bin'}:{os.environ['PATH']}", "CLONE": str(tmp_path)}
+    env |= {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "CLONE": str(tmp_path)}
+    programs.make(tmp_path / "bin")
     terminal = Terminal(ROOT, env, ON_AWS)
     [deploy] = [block for block in TUTORIAL.blocks if "cloudformation deploy" in block.text]
     try:

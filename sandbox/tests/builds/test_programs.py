@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from sandbox import Mistake
-from sandbox.builds import image, worker
+from sandbox.builds import programs, worker
 from sandbox.laptop.paths import ROOT
 
 
@@ -23,7 +23,7 @@ from sandbox.laptop.paths import ROOT
 )
 def test_options_of_version_2_that_ask_for_nothing_new_are_dropped(tmp_path, given, passed):
     program = tmp_path / "aws"
-    program.write_text(image.AWS.format(python="printf '%s|'"))
+    program.write_text(programs.AWS.format(python="printf '%s|'"))
     said = subprocess.run(
         ["sh", program, *given.split()], capture_output=True, text=True, timeout=30
     )
@@ -32,7 +32,7 @@ def test_options_of_version_2_that_ask_for_nothing_new_are_dropped(tmp_path, giv
 
 def test_arguments_stay_whole_and_in_order(tmp_path):
     program = tmp_path / "aws"
-    program.write_text(image.AWS.format(python="printf '%s|'"))
+    program.write_text(programs.AWS.format(python="printf '%s|'"))
     words = ["a  b", "", "*", "'", '"$(x)"', "--no-cli-pager", "\\", "a\nb"]
     said = subprocess.run(["sh", program, *words], capture_output=True, text=True, timeout=30)
     words.remove("--no-cli-pager")

@@ -1,8 +1,8 @@
-"""What uv may answer for pip: pins by name, from the index of the machine, and nothing else."""
+"""What uv may answer for pip: names from the index of the machine, and nothing else."""
 
 import pytest
 
-from sandbox.builds.pins import has_settings, pins
+from sandbox.builds.requirements import has_settings, wanted_by
 
 FILE = "# tests\npytest==9.2.0  # pinned\n\nawscli==1.46.3\n"
 MARKER = 'a[x,y] == 1.0; python_version < "3.11"'
@@ -15,22 +15,29 @@ MARKER = 'a[x,y] == 1.0; python_version < "3.11"'
         (["-q", "--no-cache-dir", "pytest==9.2.0"], {}, "pytest==9.2.0"),
         (["-r", "a.txt", "b==2"], {"a.txt": "a==1"}, "a==1\nb==2"),
         (["-r", "a.txt"], {"a.txt": MARKER}, MARKER),
+        (["-q", "--requirement", "a.txt"], {"a.txt": FILE}, "pytest==9.2.0\nawscli==1.46.3"),
+        (["--requirement=a.txt", "-rb.txt"], {"a.txt": "a", "b.txt": "b"}, "a\nb"),
+        (
+            ["a", "a.b_c>=1,!=2 , <3", "a==1.*", "a~=1.0"],
+            {},
+            "a\na.b_c>=1,!=2 , <3\na==1.*\na~=1.0",
+        ),
         (["-r", "a.txt"], {}, ""),
         (["-r", "a.txt"], {"a.txt": ""}, ""),
         (["-r"], {}, ""),
         ([], {}, ""),
     ],
 )
-def test_pins_by_name_are_what_they_say(tmp_path, arguments, files, wanted):
+def test_packages_by_name_are_what_they_say(tmp_path, arguments, files, wanted):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    assert pins(arguments, tmp_path) == wanted
+    assert wanted_by(["install", *arguments], tmp_path) == wanted
 
 
 @pytest.mark.parametrize(
     "word",
     [
-        *(".", "./here", "here/", "x.whl", "x.tar.gz", "a", "a>=1", "a==1.*", "a===1", "a~=1.0"),
+        *(".", "./here", "here/", "x.whl", "x.tar.gz", "a===1", "a>=", "a b", "a=1"),
         *("a @ file:///tmp/a", "a==1 --hash=sha256:0", "a==1 \\", "-e .", "--pre", "-U", "-t"),
         *("git+https://example.com/a", "--index-url=https://example.com", "a==1;b/../c", "${A}==1"),
     ],
@@ -39,12 +46,24 @@ def test_pins_by_name_are_what_they_say(tmp_path, arguments, files, wanted):
 def test_anything_else_is_left_to_pip(tmp_path, word, in_file):
     (tmp_path / "x.whl").touch()
     (tmp_path / "a.txt").write_text(f"b==1\n{word}\n")
-    assert pins(["-r", "a.txt"] if in_file else ["b==1", word], tmp_path) == ""
+    words = ["-r", "a.txt"] if in_file else ["b==1", word]
+    assert wanted_by(["install", *words], tmp_path) == ""
+
+
+def test_other_commands_of_pip_ask_for_nothing(tmp_path):
+    for words in (
+        ["download", "a==1"],
+        ["uninstall", "a"],
+        ["a==1"],
+        [],
+        ["-v", "install", "a==1"],
+    ):
+        assert wanted_by(words, tmp_path) == ""
 
 
 def test_file_that_is_no_text_is_left_to_pip(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"\xff\xfe")
-    assert pins(["-r", "a.txt"], tmp_path) == ""
+    assert wanted_by(["install", "-r", "a.txt"], tmp_path) == ""
 
 
 @pytest.mark.parametrize(

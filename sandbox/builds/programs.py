@@ -1,12 +1,13 @@
-"""What a build's machine has beside Python: CodeBuild's image, as far as a laptop has it."""
+"""The programs of a build's machine beside Python: what CodeBuild's image has, as far as needed."""
 
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 from sandbox.fork.repository import HELPER
 from sandbox.laptop.files import place_programs
-from sandbox.laptop.paths import FORK, IMAGE, PYTHON
+from sandbox.laptop.paths import FORK, PYTHON
 
 # CodeBuild's images have the AWS CLI in version 2, PyPI has version 1. Of the options that only
 # version 2 knows, these ask for what version 1 does anyway, and are dropped.
@@ -46,9 +47,9 @@ done
 """
 
 
-def make() -> None:
-    """See to it that the programs are there, as we know them, and nothing else."""
+def make(folder: Path) -> None:
+    """See to it that the programs are in a folder, as we know them, and nothing else."""
     python, fork = shlex.quote(str(PYTHON)), shlex.quote(str(FORK))
     remote = f"git-remote-{HELPER}"
     programs = {"aws": AWS.format(python=python), remote: REMOTE.format(fork=fork)}
-    place_programs(IMAGE / "bin", programs)
+    place_programs(folder, programs)

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from ministack.core.responses import get_account_id, get_region
+
 from sandbox.account import internals
 from sandbox.account.environments import Environment, log_group
 from sandbox.account.runtime import TASK_ROOT
@@ -57,7 +59,7 @@ def write(
     left_out += sum(len(text) for text in texts[EVENTS:])
     if left_out:
         texts[EVENTS:] = [f"{left_out} more bytes of this invocation's output are left out here"]
-    start, end = (as_json if is_json(config) else as_text)(config, request_id, took, status)
+    start, end = around(config, request_id, took, status)
     lines = (*start, *texts, *words, *end)
     put(log_group(config), environment.stream, lines)
     return lines
@@ -80,58 +82,51 @@ def records(output: bytes) -> Iterator[str]:
                 yield text[first : first + EVENT].decode(errors="replace")
 
 
-def is_json(config: Mapping[str, Any]) -> bool:
-    """Tell whether the function's log is in JSON."""
-    return bool((config.get("LoggingConfig") or {}).get("LogFormat") == "JSON")
-
-
-def as_text(
+def around(
     config: Mapping[str, Any], request_id: str, took: Took, status: str
 ) -> tuple[list[str], list[str]]:
-    """Return what Lambda writes before and after the output of an invocation."""
-    report = [
-        f"REPORT RequestId: {request_id}",
-        f"Duration: {1000 * took.duration:.2f} ms",
-        f"Billed Duration: {math.ceil(1000 * took.duration)} ms",
-        f"Memory Size: {config.get('MemorySize', 128)} MB",
-        f"Max Memory Used: {took.memory} MB",
-    ]
-    if took.init is not None:
-        report.append(f"Init Duration: {1000 * took.init:.2f} ms")
-    if status:
-        report.append(f"Status: {status}")
-    start = f"START RequestId: {request_id} Version: {config['Version']}"
-    return [start], [f"END RequestId: {request_id}", "\t".join(report)]
+    """Return what Lambda writes before and after the output of an invocation.
 
-
-def as_json(
-    config: Mapping[str, Any], request_id: str, took: Took, status: str
-) -> tuple[list[str], list[str]]:
-    """Return the same for a function with LogFormat: JSON.
-
-    https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html
+    https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html, for JSON
     """
-    level = config["LoggingConfig"].get("SystemLogLevel", "INFO")
-    metrics: dict[str, float] = {
-        "durationMs": round(1000 * took.duration, 3),
-        "billedDurationMs": math.ceil(1000 * took.duration),
-        "memorySizeMB": config.get("MemorySize", 128),
-        "maxMemoryUsedMB": took.memory,
-    }
-    if took.init is not None:
-        metrics["initDurationMs"] = round(1000 * took.init, 3)
-    start = {"requestId": request_id, "version": config["Version"]}
-    report = {"requestId": request_id, "metrics": metrics, "status": status or "success"}
-    return (
-        [platform("start", start)] if level != "WARN" else [],
-        [platform("report", report)] if level != "WARN" or status else [],
+    settings, version = config.get("LoggingConfig") or {}, config["Version"]
+    duration, size = 1000 * took.duration, config.get("MemorySize", 128)
+    init = None if took.init is None else 1000 * took.init
+    if settings.get("LogFormat") == "JSON":
+        metrics = {
+            "durationMs": round(duration, 3),
+            "billedDurationMs": math.ceil(duration),
+            "memorySizeMB": size,
+            "maxMemoryUsedMB": took.memory,
+            **({} if init is None else {"initDurationMs": round(init, 3)}),
+        }
+        report = {"requestId": request_id, "metrics": metrics, "status": status or "success"}
+        start = platform("start", {"requestId": request_id, "version": version})
+        only_failures = settings.get("SystemLogLevel") == "WARN"
+        return (
+            [] if only_failures else [start],
+            [] if only_failures and not status else [platform("report", report)],
+        )
+    report_line = (
+        f"REPORT RequestId: {request_id}\tDuration: {duration:.2f} ms\t"
+        f"Billed Duration: {math.ceil(duration)} ms\tMemory Size: {size} MB\t"
+        f"Max Memory Used: {took.memory} MB"
+        + ("" if init is None else f"\tInit Duration: {init:.2f} ms")
+        + (f"\tStatus: {status}" if status else "")
     )
+    start = f"START RequestId: {request_id} Version: {version}"
+    return [start], [f"END RequestId: {request_id}", report_line]
 
 
 def platform(kind: str, record: dict[str, Any]) -> str:
-    """Return an event of Lambda's own as a line."""
-    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return json.dumps({"time": now, "type": f"platform.{kind}", "record": record})
+    """Return an event of Lambda's own in JSON."""
+    return json.dumps({"time": timestamp(), "type": f"platform.{kind}", "record": record})
+
+
+def timestamp() -> str:
+    """Return the time as Lambda writes it."""
+    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    return now.replace("+00:00", "Z")
 
 
 def put(group: str, name: str, lines: tuple[str, ...]) -> None:
@@ -143,7 +138,8 @@ def put(group: str, name: str, lines: tuple[str, ...]) -> None:
         "subscriptionFilters": {},
         "streams": {},
     }
-    made = {"arn": internals.log_group_arn(group), "creationTime": now, **empty}
+    arn = f"arn:aws:logs:{get_region()}:{get_account_id()}:log-group:{group}:*"
+    made = {"arn": arn, "creationTime": now, **empty}
     times = dict.fromkeys(("firstEventTimestamp", "lastEventTimestamp", "lastIngestionTime"))
     fresh: dict[str, Any] = {"events": [], "uploadSequenceToken": "1", "creationTime": now, **times}
     events = [{"timestamp": now, "message": line, "ingestionTime": now} for line in lines]

@@ -23,14 +23,12 @@ lambda_action = iam_actions._lambda_action
 apis = http_apis._apis
 match_route = http_apis._match_route
 invoke_lambda_proxy = http_apis._invoke_lambda_proxy
-lambda_of_integration = http_apis._extract_lambda_ref_from_integration_uri
 stage_variables = http_apis._get_stage_variables
 
 stacks = cloudformation._stacks
 zip_inline = provisioners._zip_inline
 
 log_groups = cloudwatch_logs._log_groups
-log_group_arn = cloudwatch_logs._make_group_arn
 append_log_events = cloudwatch_logs._append_log_events
 fan_out_log_events = cloudwatch_logs._fanout_to_subscription_filters
 
@@ -45,13 +43,10 @@ handle_codebuild = codebuild._handle_request_sync
 access_keys = iam._access_keys
 create_user = iam._create_user
 user_policies = iam._user_inline_policies
-now = iam._now
 sessions = sts._sessions
 
 functions = lambda_svc._functions
-name_and_qualifier = lambda_svc._resolve_name_and_qualifier
 qualifier_not_found = lambda_svc._function_qualifier_not_found
-record_of_qualifier = lambda_svc._effective_func_record_for_qualifier
 execute_function = lambda_svc._execute_function
 schedule_state_transition = lambda_svc._schedule_state_transition
 get_function = lambda_svc._get_function

@@ -10,7 +10,6 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Any
 
 from sandbox.account import function_logs, internals
@@ -104,9 +103,8 @@ def answer(
     """Return the answer, the status if there was none, and what Lambda itself logs then."""
     if frame is None:
         text = f"Task timed out after {timeout:.2f} seconds"
-        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         body = described("Sandbox.Timedout", f"RequestId: {request_id} Error: {text}")
-        return body, "timeout", [f"{now} {request_id} {text}"]
+        return body, "timeout", [f"{function_logs.timestamp()} {request_id} {text}"]
     letter, body = frame
     if letter == "e":  # the runtime names the code's folder as it is on this machine
         here = json.dumps(str(environment.task))[1:-1].encode()

@@ -21,9 +21,11 @@ from ministack.services import apigateway
 from sandbox.account import function_limits, internals
 from sandbox.account.invocations import invoke, new_trace
 from sandbox.account.wraps import wrap
-from sandbox.account.wraps.awslambda import drawn, is_python
+from sandbox.account.wraps.awslambda import drawn, is_python, named
 
 Answer = tuple[int, dict[str, Any], bytes]
+# API, stage, path, method, headers, body, query, key of the route, parameters of the path.
+Request = tuple[Any, ...]
 TEXT = re.compile(r"text/|application/(json|xml|javascript)$")
 # Headers of one connection, and the length of a body: the server knows them better.
 NOT_TAKEN = {"content-length", "transfer-encoding", "connection", "keep-alive", "upgrade"}
@@ -37,49 +39,39 @@ class Unusable(Exception):
 
 @wrap(internals.invoke_lambda_proxy)
 async def function_answers_a_request(
-    original: Any,
-    integration: Mapping[str, Any],
-    api: str,
-    stage: str,
-    path: str,
-    method: str,
-    headers: Mapping[str, str],
-    body: bytes,
-    query: Mapping[str, list[str]],
-    route: str = "$default",
-    parameters: Mapping[str, str] | None = None,
-    **options: Any,
+    original: Any, integration: Mapping[str, Any], *request: Any, **options: Any
 ) -> Answer:
     """Invoke the function of an integration, if it lets this API, with an event of format 2.0.
 
     A request that an authorizer has let through is MiniStack's, with the event that it makes.
     See http-api-develop-integrations-lambda.html and http-api-troubleshooting-lambda.html
     """
-    arn = internals.lambda_of_integration(integration.get("integrationUri", ""))
-    name, qualifier = internals.name_and_qualifier(arn)
+    api, stage, _, method, _, _, _, route, _ = request
+    uri = integration.get("integrationUri", "")
+    arn = uri.partition("/functions/")[2].removesuffix("/invocations") or uri
+    name, qualifier = named(arn)
     func = internals.functions.get(name)
     record = drawn(func, qualifier)[1]
-    method = method.upper()  # see PREFLIGHT
     verb, _, place = route.partition(" ")
-    where = f"{method if verb == 'ANY' else verb}{place}" if place else route
+    where = f"{method.upper() if verb == 'ANY' else verb}{place}" if place else route
     if not record or not permits(func, arn, f"{api}/{stage}/{where}"):
         return refused(500, "Internal Server Error")
-    request = (api, stage, path, method, headers, body, query, route, parameters)
     let_through = any(value for key, value in options.items() if key.startswith("authorizer"))
     if let_through or not is_python(record):
         found: Answer = await original(integration, *request, **options)
         return found
-    event = event_of(*request, options.get("raw_query_string") or "")
+    event = event_of(request, options.get("raw_query_string") or "")
     payload = json.dumps(event).encode()
     if len(payload) > function_limits.EVENT:
         return refused(413, "Request Entity Too Large")
     trace = event["headers"]["x-amzn-trace-id"]
     outcome = await run_reentrant(invoke, record, arn, payload, trace, thread_name="http-api")
-    answer = refused(503, "Service Unavailable")
-    if not outcome.throttled:
-        answer = refused(500, "Internal Server Error")
+    answer = refused(500, "Internal Server Error")
+    if outcome.throttled:
+        answer = refused(503, "Service Unavailable")
+    elif not outcome.failed:
         try:
-            answer = answer if outcome.failed else answer_of(outcome.body)
+            answer = answer_of(outcome.body)
         except Unusable as why:  # on AWS it stands in the access log of a stage that has one
             outcome.add_to_log(f"[ERROR] API Gateway cannot use this answer: {why}")
     answer[1]["apigw-requestid"] = event["requestContext"]["requestId"]
@@ -112,19 +104,9 @@ def permits(func: Any, arn: str, where: str) -> bool:
     return bool(found.decision == "Allow")
 
 
-def event_of(
-    api: str,
-    stage: str,
-    path: str,
-    method: str,
-    headers: Mapping[str, str],
-    body: bytes,
-    query: Mapping[str, list[str]],
-    route: str,
-    parameters: Mapping[str, str] | None,
-    raw_query: str,
-) -> dict[str, Any]:
+def event_of(request: Request, raw_query: str) -> dict[str, Any]:
     """Return the event for a request; a key for what the request does not have is not there."""
+    api, stage, path, method, headers, body, query, route, parameters = request
     if stage != "$default":
         path = f"/{stage}{path}"
     now, source, domain = time.time(), "127.0.0.1", f"{api}.execute-api.localhost"
@@ -157,7 +139,7 @@ def event_of(
             "domainName": domain,
             "domainPrefix": api,
             "http": {
-                "method": method,
+                "method": method.upper(),  # see PREFLIGHT
                 "path": path,
                 "protocol": "HTTP/1.1",
                 "sourceIp": source,

@@ -54,7 +54,7 @@ async def call_is_answered_as_by_lambda(
     """Refuse what Lambda refuses, before MiniStack changes anything, and invoke functions."""
     OVER_HTTP.set(True)
     found = FUNCTION.match(unquote(path))
-    name, qualifier = internals.name_and_qualifier(found[1]) if found else ("", None)
+    name, qualifier = named(found[1]) if found else ("", None)
     func, call = internals.functions.get(name), (method, found[2] if found else None)
     if func and call == ("POST", "invocations"):
         qualifier = qualifier or (query.get("Qualifier") or [None])[0]
@@ -161,6 +161,12 @@ def function_runs_in_an_environment(original: Any, func: Any, event: Any) -> Any
         body = outcome.body.decode(errors="replace")
     log = "\n".join(outcome.log)
     return {"body": body, "error": outcome.failed, "function_error": "Unhandled", "log": log}
+
+
+def named(name: str) -> tuple[str, str | None]:
+    """Return a function's name and the qualifier, if there is one, of a name or an ARN of it."""
+    name, _, qualifier = name.rpartition(":function:")[2].partition(":")
+    return name, qualifier or None
 
 
 def is_python(record: Mapping[str, Any]) -> bool:

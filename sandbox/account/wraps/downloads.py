@@ -42,7 +42,7 @@ def download_is_of_one_version(
     """Serve the code of the version that the address names."""
     name, _, version = unquote(name).partition(":")
     func = internals.functions.get_scoped(account_id, region, name)
-    record, _ = internals.record_of_qualifier(func, version or None)
+    record = func and (func["versions"].get(version) if version.isdecimal() else func)
     if not record:
         return original(name, account_id, region)
     return 200, {"Content-Type": "application/zip"}, record.get("code_zip") or b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import dataclasses
 import os
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -121,7 +122,7 @@ def make_student(name: str, key: str, secret: str) -> None:
         "AccessKeyId": key,
         "SecretAccessKey": secret,
         "Status": "Active",
-        "CreateDate": internals.now(),
+        "CreateDate": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
 

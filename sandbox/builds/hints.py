@@ -1,16 +1,21 @@
-"""What the command that failed has said, and what to do: read from the end of a build's log."""
+"""What the command that failed has said, and what to do: read from its output and the reports."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
+from sandbox.builds.progress import Progress
+from sandbox.codebuild.phases import Outcome
+from sandbox.codebuild.reports import Case
 from sandbox.laptop.terminal import one_line
 
 MOST = 300  # characters of what is quoted
+END = 1 << 20  # bytes of an output's end that are read
+BAD = ("FAILED", "ERROR", "UNKNOWN")  # cases
 PUSH = 'then `git commit -am "…"` and `git push sandbox`'
 PACKAGE = (
     "a package needs a line in requirements.txt, for the tests, and a place in the zip, for the "
@@ -20,10 +25,11 @@ PACKAGE = (
 
 @dataclass(frozen=True)
 class Finding:
-    """The words that name a failure, and what to do about it; either may be empty."""
+    """The words that name a failure, what to do about it, and the line that the words are of."""
 
     said: str = ""
     hint: str = ""
+    line: str = ""
 
 
 NO_TEST = Finding(
@@ -35,51 +41,75 @@ NO_STATUS = (
     "the handler must return a dictionary with `statusCode`, and 200 for a request without a query"
 )
 
+NO_TEXT = f'`body` must be text: `"body": json.dumps(…)` makes text of what is none, {PUSH}'
+
 EMPTY = f"a file that the command for the zip names is not there: name the right one, {PUSH}"
 
 
-def find(log: str, reason: str) -> Finding:
-    """Return what the output of the failed command tells; `reason` is the one of the build."""
-    match = re.fullmatch(
-        r"Error while executing command: (.*)\. Reason: exit status (\d+)", reason, re.DOTALL
-    )
-    if not match:
+def find(log: Path, done: Progress, outcome: Outcome) -> Finding:
+    """Return what the log and the reports tell of the command for which a build has failed."""
+    failed = [
+        command
+        for phase in done.phases
+        if phase.name == outcome.phase
+        for command in phase.commands
+        if command.status and command.output is not None and command.end is not None
+    ]
+    if not failed:
         return Finding()
-    end = log.rfind(f"Command did not exit successfully {match[1]} exit status {match[2]}")
-    start = log.rfind(f"Running command {match[1]}\n", 0, max(end, 0))
-    lines = log[start:end].removeprefix(f"Running command {match[1]}\n") if start >= 0 else ""
-    output = "\n".join(lines.splitlines()[:-1])  # the last one is where that message begins
-    if match[2] == "5" and re.search(r"no tests ran|\d deselected in", output):  # pytest's status
+    ends = [f": {each.text}. Reason: exit status {each.status}" for each in failed]
+    which = [at for at, end in enumerate(ends) if outcome.reason.endswith(end)] or [-1]
+    command = failed[which[-1]]
+    with open(log, "rb") as stream:
+        stream.seek(max(command.output or 0, (command.end or 0) - END))
+        output = stream.read((command.end or 0) - stream.tell()).decode(errors="replace")
+    cases = [case for report in outcome.reports for case in report.cases if case.status in BAD]
+    return explain(output, command.text, command.status or 0, cases)
+
+
+def explain(output: str, command: str, status: int, cases: Sequence[Case] = ()) -> Finding:
+    """Return what a command's output tells of its failure, and the cases that have failed in it."""
+    if status == 5 and re.search(r"no tests ran|\d deselected in", output):  # pytest's status
         return NO_TEST
-    for explain in EXPLANATIONS:
-        if found := explain(output, match[1]):
-            return Finding(one_line(found.said)[:MOST], one_line(found.hint)[:MOST])
-    words = [line.strip() for line in output.splitlines() if line.strip()]
-    return Finding(one_line(words[-1])[:MOST] if words else "")
+    named = [case for case in cases if case.name in output]
+    found = (
+        function_answer(output, command)
+        or empty_zip(output)
+        or syntax_error(output)
+        or failed_import(output)
+        or failed_cases(output, named)
+        or failed_tests(output)
+        or refused_call(output)
+        or failed_cases(output, cases if not telling(output) else ())
+        or Finding(telling(output) or last(output))
+    )
+    line = found.line or found.said
+    return Finding(one_line(found.said)[:MOST], one_line(found.hint)[:MOST], line.strip()[:END])
 
 
-def syntax_error(output: str, _: str) -> Finding | None:
+def syntax_error(output: str) -> Finding | None:
     """Find the line of a file that Python cannot read."""
     found = re.findall(
         r'^(?:E +|INTERNALERROR>)? *File "([^"]+)", line (\d+)\n(.*)\n'
-        r"(?:.*\^.*\n)?(?:E +|INTERNALERROR> )?((?:Syntax|Indentation|Tab)Error: .*)$",
+        r"(?:.*\^.*\n)?((?:E +|INTERNALERROR> )?((?:Syntax|Indentation|Tab)Error: .*))$",
         output,
         re.MULTILINE,
     )
     if not found:
         return None
-    path, line, code, error = found[-1]
+    path, line, code, whole, error = found[-1]
     name, written = PurePath(path).name, re.sub(r"^(?:E |INTERNALERROR>)", "", code).strip()
     return Finding(
         f"{name}, line {line}: {error}: {written}",
         f"mend line {line} of {name}, or a bracket or quotation mark above it, {PUSH}",
+        whole,
     )
 
 
-def failed_import(output: str, _: str) -> Finding | None:
+def failed_import(output: str) -> Finding | None:
     """Find what Python could not import."""
-    found = re.findall(r"^(?:E +)?((?:ModuleNotFound|Import)Error: .+)$", output, re.MULTILINE)
-    return Finding(found[-1], of_import(found[-1])) if found else None
+    found = re.findall(r"^((?:E +)?((?:ModuleNotFound|Import)Error: .+))$", output, re.MULTILINE)
+    return Finding(found[-1][1], of_import(found[-1][1]), found[-1][0]) if found else None
 
 
 def of_import(message: str) -> str:
@@ -92,20 +122,95 @@ def of_import(message: str) -> str:
     return ""
 
 
-def failed_test(output: str, _: str) -> Finding | None:
-    """Find the first failure in pytest's summary, with the reason that is cut off there."""
-    before, _, summary = output.rpartition("short test summary info")
-    found = re.findall(r"^(?:FAILED|ERROR) .+$", summary, re.MULTILINE)
-    if not found:
+def failed_cases(output: str, cases: Sequence[Case]) -> Finding | None:
+    """Return the first of the cases of a report that have failed, and what it says."""
+    if not cases:
         return None
-    first, _, reason = found[0].partition(" - ")
-    name = first.rpartition("::")[2].removeprefix("ERROR ")
-    section = re.split(rf"^_+ .*{re.escape(name)} _+$", before, maxsplit=1, flags=re.MULTILINE)[-1]
-    full = re.search(r"^E +(\S.*)$", section, re.MULTILINE)
-    if full and (not reason or reason.endswith("...")):
-        reason = full[1]
-    others = f" (and {len(found) - 1} more)" if found[1:] else ""
-    return Finding(f"{first} - {reason}"[: MOST - len(others)] + others)
+    message = cases[0].message
+    of_pytest = re.search(r"^E +(\S.*)$", message, re.MULTILINE)
+    raised = re.search(r"^Traceback .*\n(?: .*\n)+(\S.*)$", message, re.MULTILINE)
+    told = of_pytest or raised or re.search(r"^\s*(\S.*)$", message, re.MULTILINE)
+    return of_test(output, [(case.name, told[1] if told else "") for case in cases])
+
+
+def of_test(output: str, failures: Sequence[tuple[str, str]]) -> Finding:
+    """Return the first of the failures, each the name of a test and its message."""
+    name, why = failures[0]
+    others = f" (and {len(failures) - 1} more)" if failures[1:] else ""
+    lines = output.splitlines()
+    own = [line for line in lines if line.removeprefix("E ").strip() == why]
+    lines = own or [line for line in lines if (why and why in line) or name in line]
+    said = f"{name}: {why}" if why else f"{name} has failed"
+    return Finding(one_line(said)[: MOST - len(others)] + others, "", (lines or [""])[0])
+
+
+def failed_tests(output: str) -> Finding | None:
+    """Find the first test of which a test tool says that it has failed, and why."""
+    before, _, summary = output.rpartition("short test summary info")
+    failures = []
+    for first in re.findall(r"^(?:FAILED|ERROR) (.+)$", summary, re.MULTILINE) if before else []:
+        name, _, why = first.partition(" - ")
+        name = name.rpartition("::")[2]
+        if not why or why.endswith("..."):  # pytest cuts it off there
+            title = re.search(rf"^_+ .*{re.escape(name)} _+$", before, re.MULTILINE)
+            section = before[title.end() if title else 0 :]
+            full = re.search(r"^E +(\S.*)$", section, re.MULTILINE)
+            why = full[1] if full else why
+        failures.append((name, why))
+    for pattern in TOOLS:
+        if not failures:
+            failures = [(each["name"], each["why"]) for each in pattern.finditer(output)]
+    return of_test(output, failures) if failures else None
+
+
+# How test tools write a failure: a test's name, and its message some lines below.
+TOOLS = [
+    re.compile(pattern, re.MULTILINE)
+    for pattern in (
+        # unittest
+        r"^(?:FAIL|ERROR): (?P<name>\S+) \(.*\n(?:.*\n){1,3}?Traceback .*\n(?: .*\n)+(?P<why>\S.*)",
+        # node --test, as TAP and in its own form; a group of tests fails with the first in it
+        r"^( *)not ok \d+ - (?P<name>.*)\n\1  ---\n"
+        r"(?:\1  (?!error|failureType: 'subtest|\.\.\.).*\n)*"
+        r"\1  error: (?:\|-\n *|')?(?P<why>.*?)'?$",
+        r"^test at .*\n✖ (?P<name>.*?)(?: \([\d.]+ms\))?\n +(?P<why>\S.*)",
+        r"^ *--- FAIL: (?P<name>\S+) .*\n +(?P<why>\S.*)",  # go test
+        r"^  ● (?P<name>.*)\n\n +(?P<why>\S.*)",  # Jest
+        r'^File ".+", line \d+, in (?P<name>\S+)\nFailed example:\n +(?P<why>.*)',  # doctest
+    )
+]
+
+# Lines that name an error, the surest first; a traceback ends with what it is about.
+TELLS = [
+    (re.compile(r"(E +)?[\w.]*(Error|Exception|Exit|Interrupt)\b(:.*)?"), -1),
+    (re.compile(r"(FAIL|ERROR|FATAL|[Ff]atal|[Ee]rror|npm (ERR!|error))\b:? (?!code |usage).*"), 0),
+    (
+        re.compile(
+            r"(?![=\-_#.\s])(?!collected |.*\b(no|\d+) (error|fail)).*\b(not found|[Nn]o such"
+            r"|[Dd]enied|[Cc]annot|can't|[Rr]efused|failed|error|[Ii]nvalid|unrecognized)\b.*"
+        ),
+        0,
+    ),
+]
+# What says nothing of a failure, or the reverse of one.
+NOISE = re.compile(
+    r"(#|ℹ) \w+ [\d.]+|\W*|OK|Ran \d+ .*|(?!.*\d (failed|error)).*\d passed.*|\[sandbox\] .*"
+)
+
+
+def telling(output: str) -> str:
+    """Return the line that names an error, or nothing."""
+    lines = [line for line in output.splitlines() if not NOISE.fullmatch(line)]
+    for pattern, which in TELLS:
+        if found := [line for line in lines if pattern.fullmatch(line)]:
+            return found[which]
+    return ""
+
+
+def last(output: str) -> str:
+    """Return the last words of an output, unless they say nothing."""
+    lines = [line.strip() for line in output.splitlines()]
+    return next((line for line in reversed(lines) if not NOISE.fullmatch(line)), "")
 
 
 def function_answer(output: str, command: str) -> Finding | None:
@@ -113,13 +218,18 @@ def function_answer(output: str, command: str) -> Finding | None:
     for line in output.splitlines():
         try:
             answer, _ = json.JSONDecoder().raw_decode(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(answer, dict) and "errorMessage" in answer:
             kind, message = str(answer.get("errorType", "Error")), str(answer["errorMessage"])
-            return Finding(f"the function said {kind}: {message}", of_function(kind, message))
+            return Finding(f"the function said {kind}: {message}", of_function(kind, message), line)
         if "statusCode" in command:
-            return Finding(f"the function answered {json.dumps(answer)}", NO_STATUS)
+            said, hint = f"the function answered {json.dumps(answer)}", NO_STATUS
+            if isinstance(answer, dict) and answer.get("statusCode") == 200:
+                kind = type(answer.get("body")).__name__
+                said, hint = f"body is a {kind}, not text: {said}", NO_TEXT
+                said = said.replace("body is a NoneType, not text", "there is no body")
+            return Finding(said, hint, line)
     return None
 
 
@@ -149,13 +259,13 @@ def of_function(kind: str, message: str) -> str:
     }.get(kind, "")
 
 
-def empty_zip(output: str, _: str) -> Finding | None:
+def empty_zip(output: str) -> Finding | None:
     """Find that a zip without a file was uploaded."""
     found = re.search(r"^.*Uploaded file must be a non-empty zip.*$", output, re.MULTILINE)
     return Finding(found[0].strip(), EMPTY) if found else None
 
 
-def refused_call(output: str, _: str) -> Finding | None:
+def refused_call(output: str) -> Finding | None:
     """Find what AWS has refused, where that is a permission or a moment too early."""
     found = re.findall(r"^An error occurred \((\w+)\) when calling the .*$", output, re.MULTILINE)
     said = output[output.rfind("An error occurred (") :].partition("\n")[0]
@@ -172,13 +282,3 @@ def refused_call(output: str, _: str) -> Finding | None:
             'then `git commit -am "…"` and `python3 -m sandbox up`',
         )
     return None
-
-
-EXPLANATIONS: tuple[Callable[[str, str], Finding | None], ...] = (
-    function_answer,
-    empty_zip,
-    syntax_error,
-    failed_import,
-    failed_test,
-    refused_call,
-)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import ParseError
 
+from sandbox.codebuild.log import without_escapes
 from sandbox.codebuild.reports import Case
 
 if TYPE_CHECKING:
@@ -98,12 +99,23 @@ def one(case: Element, suite: str) -> Case:
         if kind and status in ("SUCCEEDED", "SKIPPED"):
             status, message = kind, (result.text or "").strip() or result.get("message", "")
     return Case(
-        name=(case.get("name") or "?")[:TEXT],
-        suite=(case.get("classname") or suite)[:TEXT],
+        name=plain(case.get("name") or "?")[:TEXT],
+        suite=plain(case.get("classname") or suite)[:TEXT],
         status=status,
         seconds=seconds_of(case.get("time", "")),
-        message=message.strip()[:TEXT],
+        message=plain(message).strip()[:TEXT],
     )
+
+
+def plain(text: str) -> str:
+    """Return text without escape sequences, of which XML cannot hold the first character.
+
+    pytest writes `#x1B` for it, Surefire `&amp#27;`, others a picture of it or of nothing.
+    """
+    text = re.sub(
+        r"(?:#x1B|&(?:amp)?#(?:27|x1b);|[\u241b\ufffd])(?=\[)", "\x1b", text, flags=re.IGNORECASE
+    )
+    return without_escapes(text.encode(errors="replace"))[0].decode()
 
 
 def seconds_of(text: str) -> float:

@@ -204,7 +204,7 @@ def finish(build: Build, outcome: Outcome, project: Project | None = None) -> No
     found = hints.Finding()
     if status == "FAILED":
         with contextlib.suppress(OSError):
-            found = hints.find(logs.end_of(build.log), reason)
+            found = hints.find(build.log, progress.read(build.progress), outcome)
     if outcome.reports:
         with contextlib.suppress(OSError):
             write(build.cases, json.dumps([*map(dataclasses.asdict, outcome.reports)]))
@@ -215,6 +215,7 @@ def finish(build: Build, outcome: Outcome, project: Project | None = None) -> No
         reason=reason,
         said=found.said,
         hint=found.hint or outcome.hint,
+        told=found.line,
         live_after=live,
         released=released,
         exported=dict(outcome.exported),

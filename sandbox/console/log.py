@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 
 from markupsafe import Markup, escape
@@ -20,10 +21,6 @@ HEAD, TAIL = 48 << 10, 48 << 10  # bytes that are shown of a piece
 WHOLE = 1536 << 10  # bytes that are shown of a log; then only the ends of pieces
 SHORT = 2 << 10
 OWN = re.compile(r'(<span class="line)">(\[Container\] [\d/]+ [\d:.]+|\[sandbox\]) ')
-# What names the error in what common tools print; the first such line of a failed command.
-TELLS = re.compile(
-    r"^(E  |.*\b(error|exception|failed|not found|denied|cannot|traceback)\b)", re.IGNORECASE
-)
 PLAIN = re.compile(r"<[^>]*>")
 
 
@@ -106,26 +103,26 @@ def left_out(size: int) -> str:
     return f'<span class="line left-out">… {shown} more in the raw log …\n</span>'
 
 
-def shown(path: Path, all_pieces: list[Piece], hint: str) -> list[tuple[Piece, Markup]]:
+def shown(path: Path, all_pieces: list[Piece], told: str, hint: str) -> list[tuple[Piece, Markup]]:
     """Return the pieces of a log with their HTML, together never more than a browser takes.
 
-    `hint` is shown below the first line that tells why a command has failed.
+    `told` is the line that tells why a command has failed, below which `hint` is shown.
     """
     found, left, hinted = [], WHOLE, False
     for piece in all_pieces:
         html, size = html_of(path, piece, HEAD if left > 0 else SHORT)
         left -= size
         if not hinted and piece.command and piece.command.status not in (0, None):
-            html, hinted = with_failure(html, hint), True
+            html, hinted = with_failure(html, told, hint), True
         found.append((piece, html))
     return found
 
 
-def with_failure(html: Markup, hint: str) -> Markup:
-    """Mark the line that tells why a command has failed: the first that says so, else the last."""
+def with_failure(html: Markup, told: str, hint: str) -> Markup:
+    """Mark the line that tells why a command has failed; without one, the last."""
     lines = str(html).split('<span class="line')
-    texts = [PLAIN.sub("", "<" + line) for line in lines]
-    telling = [index for index, text in enumerate(texts) if index and TELLS.match(text)]
+    texts = [unescape(PLAIN.sub("", "<" + line)) for line in lines]
+    telling = [index for index, text in enumerate(texts) if index and told == text.strip()]
     filled = [index for index, text in enumerate(texts) if index and text.strip()]
     aside = f'<span class="hint">hint: {escape(hint)}\n</span>' if hint else ""
     if not telling and not filled:

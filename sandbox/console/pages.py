@@ -168,7 +168,9 @@ def log(build: Build, wanted: str) -> dict[str, Any]:
             values["found"] = log_page.search(build.log, wanted[:200])
         else:
             all_pieces = log_page.pieces(phases, build.log.stat().st_size)
-            values["shown"] = log_page.shown(build.log, all_pieces, harmless(build.hint))
+            values["shown"] = log_page.shown(
+                build.log, all_pieces, harmless(build.told), harmless(build.hint)
+            )
     return values
 
 

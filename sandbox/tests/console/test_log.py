@@ -100,8 +100,8 @@ def test_piece_is_open_while_it_runs_and_when_it_has_failed():
 def test_failure_is_shown_at_the_line_that_tells_it_with_the_hint(tmp_path):
     path = tmp_path / "log"
     output = b"collected 1 item\nE   assert <1> == 2\nE   more\n1 failed\n"
-    phases = written(path, (b"ok\n", 0), (output, 1), (b"E  later\n", 1))
-    shown = log.shown(path, log.pieces(phases, path.stat().st_size), "mend <it>")
+    phases = written(path, (b"ok\n", 0), (output, 1), (b"E   assert <1> == 2\n", 1))
+    shown = log.shown(path, log.pieces(phases, path.stat().st_size), "E   assert <1> == 2", "mend <it>")
     html = "".join(html for _, html in shown)
     assert html.count('id="failed"') == 1
     [line] = re.findall(r'id="failed">(.*?)</span>', html, re.DOTALL)
@@ -116,7 +116,7 @@ def test_log_of_100_mb_is_shown_in_little_memory(tmp_path):
     phases = (Phase("BUILD", 0.0, 0, commands=(Command("x", 0.0, 0, 0, 100_000_000, 1.0, 0),)),)
     tracemalloc.start()
     try:
-        shown = log.shown(path, log.pieces(phases, path.stat().st_size), "")
+        shown = log.shown(path, log.pieces(phases, path.stat().st_size), "", "")
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

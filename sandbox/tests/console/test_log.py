@@ -101,7 +101,9 @@ def test_failure_is_shown_at_the_line_that_tells_it_with_the_hint(tmp_path):
     path = tmp_path / "log"
     output = b"collected 1 item\nE   assert <1> == 2\nE   more\n1 failed\n"
     phases = written(path, (b"ok\n", 0), (output, 1), (b"E   assert <1> == 2\n", 1))
-    shown = log.shown(path, log.pieces(phases, path.stat().st_size), "E   assert <1> == 2", "mend <it>")
+    shown = log.shown(
+        path, log.pieces(phases, path.stat().st_size), "E   assert <1> == 2", "mend <it>"
+    )
     html = "".join(html for _, html in shown)
     assert html.count('id="failed"') == 1
     [line] = re.findall(r'id="failed">(.*?)</span>', html, re.DOTALL)

@@ -30,7 +30,7 @@ def mend(someone):
             "hello_user.py",
             '"hello user"',
             '"good day"',
-            "FAILED test_hello_world.py::test_hello_user_without_a_user[http-no-query] - Assertion",
+            "test_hello_user_without_a_user[http-no-query]: AssertionError: assert {",
             'mend it, `git commit -am "…"`, then `git push sandbox`',
         ),
         (

@@ -26,8 +26,9 @@ from ministack.core import responses
 from ministack.services import sts
 
 from sandbox.account import internals
-from sandbox.account.function_code import HOME, PACKAGES, remove, unpack
+from sandbox.account.function_code import HOME, PACKAGES, unpack
 from sandbox.account.runtime import LARGEST
+from sandbox.laptop.files import delete
 
 RUNTIME = Path(__file__).with_name("runtime.py")
 # No packages but PACKAGES and the function's own, no variables of Python's, nothing written.
@@ -53,7 +54,7 @@ class Environment:
         self.received, self.output, self.left_out = bytearray(), bytearray(), 0
         with contextlib.ExitStack() as stack:
             folder = Path(tempfile.mkdtemp(dir=HOME))
-            stack.callback(remove, folder)
+            stack.callback(delete, folder)
             self.task = folder / "task"
             unpack(record["code_zip"], self.task)
             for layer in config.get("Layers") or []:
@@ -188,7 +189,8 @@ class Environment:
     def forget(self) -> None:
         """Wait for the end of the process, close its pipes and remove its folder."""
         self.process.wait()
-        self.release()
+        with contextlib.suppress(OSError):  # the next account tries again
+            self.release()
 
 
 LOCK = threading.Lock()

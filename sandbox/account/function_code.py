@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
-import shutil
 import stat
 import tempfile
 import zipfile
 from pathlib import Path
+
+from sandbox.laptop.files import delete
 
 HOME = Path(tempfile.gettempdir()).resolve() / "environments"  # one folder for each environment
 PACKAGES = HOME / "runtime"
@@ -22,8 +23,7 @@ NAMES = (
 
 def make_home() -> None:
     """Make HOME with PACKAGES in it, and remove what an account that was killed has left there."""
-    if HOME.exists():
-        remove(HOME)
+    delete(HOME)
     PACKAGES.mkdir(parents=True)
     for name in NAMES:
         spec = importlib.util.find_spec(name)
@@ -51,13 +51,3 @@ def unpack(content: bytes, folder: Path) -> None:
             os.symlink(target, os.fsencode(path))
         elif mode & 0o777:  # a zip may say none
             os.chmod(path, (mode & 0o007) * 0o111)
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder, whatever the modes of what is in it."""
-    folder.chmod(0o700)
-    for path, folders, _ in os.walk(folder):
-        for name in folders:
-            if not os.path.islink(inner := os.path.join(path, name)):
-                os.chmod(inner, 0o700)
-    shutil.rmtree(folder, ignore_errors=True)

@@ -7,11 +7,10 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 from pathlib import Path
 
 from sandbox import Mistake
-from sandbox.laptop.files import write
+from sandbox.laptop import files
 from sandbox.laptop.paths import FOLDER, ROOT, cache, outside
 from sandbox.laptop.terminal import busy, say
 
@@ -40,7 +39,7 @@ def note() -> None:
     """Write down that the sandbox was made here, and clear up where it was before."""
     if was := left():
         shutil.rmtree(outside(was), ignore_errors=True)
-    write(NOTE, str(ROOT))
+    files.write(NOTE, str(ROOT))
 
 
 def before() -> Path | None:
@@ -92,10 +91,11 @@ def remove_downloads() -> None:
 
 
 def delete(folder: Path) -> None:
-    """Delete a folder; raises Mistake if it is still there. `rm` is quicker than shutil.rmtree."""
-    subprocess.run(["rm", "-rf", "--", folder], stdin=subprocess.DEVNULL, capture_output=True)
-    if folder.exists():
-        raise Mistake(f"{folder} could not be removed", f"type `rm -rf {shlex.quote(str(folder))}`")
+    """Delete a folder; raises Mistake if some of it stays."""
+    try:
+        files.delete(folder)
+    except OSError as error:
+        raise Mistake(str(error), f"type `rm -rf {shlex.quote(str(folder))}`") from None
 
 
 def remove() -> bool:

@@ -146,7 +146,9 @@ def put(group: str, name: str, lines: tuple[str, ...]) -> None:
     with LOCK:
         streams = internals.log_groups.setdefault(group, made)["streams"]
         stream = streams.setdefault(name, fresh)
-        internals.append_log_events(stream, events)
+        stream["events"] += events
+        first = stream["firstEventTimestamp"] or now
+        stream.update(firstEventTimestamp=first, lastEventTimestamp=now, lastIngestionTime=now)
         size = sum(map(len, lines)) + 300 * len(events) + (WRITTEN[-1][2] if WRITTEN else 0)
         WRITTEN.append((stream, len(events), size))
         while size - WRITTEN[0][2] > KEPT:

@@ -29,7 +29,6 @@ stacks = cloudformation._stacks
 zip_inline = provisioners._zip_inline
 
 log_groups = cloudwatch_logs._log_groups
-append_log_events = cloudwatch_logs._append_log_events
 fan_out_log_events = cloudwatch_logs._fanout_to_subscription_filters
 
 projects = codebuild._projects
@@ -46,7 +45,6 @@ user_policies = iam._user_inline_policies
 sessions = sts._sessions
 
 functions = lambda_svc._functions
-qualifier_not_found = lambda_svc._function_qualifier_not_found
 execute_function = lambda_svc._execute_function
 schedule_state_transition = lambda_svc._schedule_state_transition
 get_function = lambda_svc._get_function

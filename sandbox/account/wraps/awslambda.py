@@ -187,7 +187,8 @@ def alias_refused(name: str, data: dict[str, Any]) -> Any:
     shares = (data.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
     for version in filter(None, [data.get("FunctionVersion"), *shares]):
         if version != "$LATEST" and version not in func["versions"]:
-            return internals.qualifier_not_found(name, version)
+            text = f"Function not found: {func['config']['FunctionArn']}:{version}"
+            return error_response_json("ResourceNotFoundException", text, 404)
     if shares and (len(shares) > 1 or "$LATEST" in (data.get("FunctionVersion"), *shares)):
         return error_response_json(
             "InvalidParameterValueException",

@@ -282,6 +282,7 @@ def test_private_names_of_ministack_stand_in_one_module():
             and node.value.id in theirs
         }
         assert not [name for name in theirs | used if name.startswith("_")], path
+    assert len(re.findall(r"^\w+ = \w+\._", INTERNALS.read_text(), re.MULTILINE)) <= 30
 
 
 def test_name_that_is_gone_stops_the_account(tmp_path):

@@ -34,7 +34,7 @@ UNABLE = (
 # Where a text may stand in a call, how long it may be, and what it may be made of.
 TEXTS = (
     ("Description", "description", 256, ""),
-    ("FunctionName", "functionName", 64, "[a-zA-Z0-9-_]+"),  # in CreateFunction, and no ARN there
+    ("FunctionName", "functionName", 64, "[a-zA-Z0-9-_]+"),  # an ARN is MiniStack's to judge
     ("Name", "name", 128, "(?!^[0-9]+$)([a-zA-Z0-9-_]+)"),
 )
 
@@ -42,7 +42,8 @@ TEXTS = (
 def refusal(data: Mapping[str, Any]) -> Refusal | None:
     """Return why Lambda refuses a call, or a function of a template, with these properties."""
     for key, name, longest, pattern in TEXTS:
-        if isinstance(text := data.get(key), str):
+        text = data.get(key)
+        if isinstance(text, str) and not (key == "FunctionName" and ":" in text):
             why = ""
             if len(text) > longest:
                 why = f"have length less than or equal to {longest}"
@@ -50,7 +51,9 @@ def refusal(data: Mapping[str, Any]) -> Refusal | None:
                 why = f"satisfy regular expression pattern: {pattern}"
             if why:
                 return invalid(f"Value '{text}' at '{name}'", f"Member must {why}")
-    return refused_variables((data.get("Environment") or {}).get("Variables") or {})
+    environment = data.get("Environment")
+    variables = environment.get("Variables") if isinstance(environment, dict) else None
+    return refused_variables(variables) if isinstance(variables, dict) else None
 
 
 def invalid(what: str, constraint: str) -> Refusal:

@@ -56,6 +56,9 @@ async def call_is_answered_as_by_lambda(
     found = FUNCTION.match(unquote(path))
     name, qualifier = named(found[1]) if found else ("", None)
     func, call = internals.functions.get(name), (method, found[2] if found else None)
+    if found and func and found[1].startswith("arn:"):
+        own = f"{found[1]}:".startswith(f"{func['config']['FunctionArn']}:")
+        func = func if own else None  # else it is of another account
     if func and call == ("POST", "invocations"):
         qualifier = qualifier or (query.get("Qualifier") or [None])[0]
         if answer := await invoked(func, qualifier, headers, body):
@@ -73,7 +76,8 @@ def refused(func: Any, call: tuple[str, str | None], body: bytes) -> function_li
         return None
     if not isinstance(data, dict) or call[0] not in ("POST", "PUT"):
         data = {}
-    code = data.get("ZipFile") or (data.get("Code") or {}).get("ZipFile")
+    made = data.get("Code")  # of CreateFunction
+    code = made.get("ZipFile") if isinstance(made, dict) else data.get("ZipFile")
     return (
         function_limits.refusal(data)
         or (function_limits.refused_zip(code) if isinstance(code, str) else None)

@@ -84,6 +84,16 @@ def test_event_over_6_mb_is_refused(account):
     assert account.invoke("live", b'"' + b"x" * 6_291_454 + b'"') == (6_291_454, None)
 
 
+def test_arn_names_the_function_and_one_of_another_account_does_not(account):
+    account.publish(returning("context.invoked_function_arn"))
+    invoke = account.client("lambda").invoke
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:hello_user"
+    assert json.loads(invoke(FunctionName=f"{arn}:live")["Payload"].read()) == f"{arn}:live"
+    with pytest.raises(botocore.exceptions.ClientError) as error:
+        invoke(FunctionName=arn.replace("000000000000", "111111111111"))
+    assert error.value.response["Error"]["Code"] == "ResourceNotFoundException"
+
+
 @pytest.mark.parametrize("payload", [b'{"a": 1', b"{'a': 1}", b"a", b"\xff", b"[" * 100_000])
 def test_payload_that_is_no_json_is_refused(account, payload):
     status, kind, text = refused(account.client("lambda").invoke, Payload=payload)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import subprocess
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from sandbox.laptop.paths import ACCOUNT, PYTHON
 from sandbox.laptop.processes import clean_environment, run
 
 CONFIG = ACCOUNT / "config"
+MAKING = threading.Lock()  # a session makes one client at a time
 NO_FILE = str(ACCOUNT / "no-such-file")
 
 
@@ -51,20 +53,23 @@ def client(service: str, credentials: Mapping[str, str] | None = None) -> Any:
     return make_client(service, endpoint(), tuple(given.items()))
 
 
-@functools.cache
+# Of each build's credentials there are a few; no more are kept than two builds need.
+@functools.lru_cache(maxsize=32)
 def make_client(service: str, url: str, credentials: tuple[tuple[str, str], ...]) -> Any:
     import botocore.config  # a quarter of a second that `check` and `url` need not wait for
 
     env = dict(credentials)
-    return session().create_client(
-        service,
-        region_name=REGION,
-        endpoint_url=url,
-        aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
-        aws_session_token=env.get("AWS_SESSION_TOKEN"),
-        config=botocore.config.Config(proxies={}, retries={"max_attempts": 2}, read_timeout=60),
-    )
+    config = botocore.config.Config(proxies={}, retries={"max_attempts": 2}, read_timeout=60)
+    with MAKING:
+        return session().create_client(
+            service,
+            region_name=REGION,
+            endpoint_url=url,
+            aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
+            aws_session_token=env.get("AWS_SESSION_TOKEN"),
+            config=config,
+        )
 
 
 @functools.cache

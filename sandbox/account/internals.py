@@ -32,11 +32,6 @@ log_groups = cloudwatch_logs._log_groups
 fan_out_log_events = cloudwatch_logs._fanout_to_subscription_filters
 
 projects = codebuild._projects
-start_build = codebuild._start_build
-batch_get_builds = codebuild._batch_get_builds
-stop_build = codebuild._stop_build
-list_builds = codebuild._list_builds
-list_builds_for_project = codebuild._list_builds_for_project
 handle_codebuild = codebuild._handle_request_sync
 
 access_keys = iam._access_keys

@@ -21,6 +21,7 @@ from sandbox.laptop.processes import end, started
 
 WORKER_LOG = FOLDER / "worker.log"
 BELL = FOLDER / "bell"  # a pipe with a name: who queues a build writes into it, the worker reads
+TOKEN_SECONDS = 300  # for so long a token of StartBuild holds
 PATIENCE = 10  # seconds that StopBuild waits
 PAUSE = 2  # seconds after which the worker looks at the queue, also if somebody has broken the bell
 
@@ -30,13 +31,16 @@ def submit(
     source_version: str,
     initiator: str,
     push: Push | None = None,
+    variables: tuple[dict[str, str], ...] = (),
+    token: str = "",
 ) -> Build:
     """Put a build into the queue, wake the worker, and return the build.
 
     It goes on when the push that asked for it is interrupted, as on AWS.
 
     Of two pushes at the same moment, the hook of the second may be the first to come here. Then the
-    first push gets the second one's build: its own would put the older commit live.
+    first push gets the second one's build: its own would put the older commit live. Who asks twice
+    with one token gets the same build.
     """
     BUILDS.mkdir(exist_ok=True)
     with lock("queue"):
@@ -45,6 +49,9 @@ def submit(
             for later in newest_first():
                 if (later.ref, later.commit) == (push.ref, tip):
                     return later
+        for known in newest_first():
+            if token and known.token == token and known.submitted > time.time() - TOKEN_SECONDS:
+                return known
         build = Build(
             number=max(numbers(), default=0) + 1,
             id=str(uuid.uuid4()),
@@ -55,6 +62,8 @@ def submit(
             ref=push.ref if push else None,
             before=push.before if push else None,
             registry=way_to_registry(),
+            variables=variables,
+            token=token,
         )
         build.folder.mkdir()
         try:

@@ -29,6 +29,7 @@ LATEST = 1e11  # seconds since 1970; what is later is no time
 class Build(Request):
     """One build, as its record says; times are in seconds since 1970."""
 
+    token: str = ""  # of who has asked for it, so that asking twice is one build
     registry: dict[str, str] = field(default_factory=dict)  # the way to packages, as variables
     status: str = "QUEUED"
     phase: str | None = None
@@ -59,6 +60,11 @@ class Build(Request):
     def stop_mark(self) -> Path:
         """Return the file that asks for the build's end."""
         return self.folder / "stop"
+
+    @property
+    def sent(self) -> Path:
+        """Return the file that says how much of the log its log stream has."""
+        return self.folder / "sent"
 
     @property
     def cases(self) -> Path:

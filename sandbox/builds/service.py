@@ -5,17 +5,32 @@ https://docs.aws.amazon.com/codebuild/latest/APIReference/API_Build.html
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import quote_plus as quoted
 
 from sandbox import Mistake
 from sandbox.builds import progress, queue
 from sandbox.builds.records import Build, newest_first
+from sandbox.codebuild.reports import COVERAGE_FORMATS, Report
 from sandbox.fork import repository
+from sandbox.laptop.files import read_json, write
 
 INITIATOR = "student"  # the user whose keys `python3 -m sandbox env` prints
-# Of StartBuild; the laptop's project has no other source, environment or buildspec to offer.
-TAKEN = {"projectName", "sourceVersion", "idempotencyToken"}
+# Of StartBuild; what else is asked for must be what the project has.
+TAKEN = {"projectName", "sourceVersion", "idempotencyToken", "environmentVariablesOverride"}
+OWN = {
+    "sourceTypeOverride": ("source", "type"),
+    "sourceLocationOverride": ("source", "location"),
+    "gitCloneDepthOverride": ("source", "gitCloneDepth"),
+    "buildspecOverride": ("source", "buildspec"),
+    "imageOverride": ("environment", "image"),
+    "computeTypeOverride": ("environment", "computeType"),
+    "environmentTypeOverride": ("environment", "type"),
+}
+KINDS = ("PLAINTEXT", "PARAMETER_STORE", "SECRETS_MANAGER")
 
 
 def start(project: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -23,18 +38,37 @@ def start(project: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any
 
     Deviation from AWS: there, a source version that does not exist is a build that fails.
     """
-    unknown = sorted(set(asked) - TAKEN)
-    if unknown:
-        raise Mistake(f"this laptop starts builds without {', '.join(unknown)}", "leave it out")
-    version = str(asked.get("sourceVersion") or project.get("sourceVersion") or "main")
+    given = {name: value for name, value in asked.items() if value}
+    for name in sorted(set(given) - TAKEN):
+        section, key = OWN.get(name, ("", ""))
+        own = (project.get(section) or {}).get(key)
+        if not own or str(given[name]).removesuffix(".git") != str(own).removesuffix(".git"):
+            instead = f"it is {own} here" if own else "leave it out"
+            raise Mistake(f"this laptop starts builds without another {name}", instead)
+    version = str(given.get("sourceVersion") or project.get("sourceVersion") or "main")
+    variables = tuple(map(variable, given.get("environmentVariablesOverride", [])))
+    token = given.pop("idempotencyToken", "")
+    if token:  # with another request it is another one; AWS says that the parameters do not match
+        token = f"{token} {hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()}"
     commit = repository.commit_to_build(version)
-    return described(project, queue.submit(commit, version, INITIATOR))
+    build = queue.submit(commit, version, INITIATOR, variables=variables, token=token)
+    return described(project, build)
+
+
+def variable(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return a variable that was asked for; raises Mistake if it cannot be one."""
+    found = {key: str(given.get(key, "")) for key in ("name", "value")}
+    found["type"] = str(given.get("type") or KINDS[0])
+    is_odd = "\0" in found["name"] + found["value"] or "=" in found["name"] or not found["name"]
+    if is_odd or found["type"] not in KINDS:
+        raise Mistake(f"{found['name']!r} cannot be a variable", f"its type is {', '.join(KINDS)}")
+    return found
 
 
 def retry(project: Mapping[str, Any], build_id: str) -> dict[str, Any]:
     """Build the same commit again and return the new build; raises Mistake if there is none."""
     known = find(project, build_id)
-    build = queue.submit(known.commit, known.source_version, INITIATOR)
+    build = queue.submit(known.commit, known.source_version, INITIATOR, variables=known.variables)
     return described(project, build)
 
 
@@ -65,6 +99,11 @@ def id_of(project: Mapping[str, Any], build: Build) -> str:
     return f"{project['name']}:{build.id}"
 
 
+def arn_of(project: Mapping[str, Any], build: Build) -> str:
+    """Return a build's ARN."""
+    return str(project["arn"]).replace(":project/", ":build/") + f":{build.id}"
+
+
 def find(project: Mapping[str, Any], build_id: str) -> Build:
     """Return the build with an id or an ARN; raises Mistake if there is none."""
     name = build_id.rpartition(":build/")[2]
@@ -76,13 +115,29 @@ def find(project: Mapping[str, Any], build_id: str) -> Build:
 
 def described(project: Mapping[str, Any], build: Build) -> dict[str, Any]:
     """Return a build in CodeBuild's form."""
-    arn = str(project["arn"]).replace(":project/", ":build/")
-    logs = (project.get("logsConfig") or {}).get("cloudWatchLogs") or {}
-    group = logs.get("groupName") or f"/aws/codebuild/{project['name']}"
+    region, account = str(project["arn"]).split(":")[3:5]
+    settings = (project.get("logsConfig") or {}).get("cloudWatchLogs") or {}
+    # Until the stream is there, CodeBuild says so in this way.
+    group = stream = "null"
+    if build.sent.exists():
+        group, stream = settings.get("groupName") or f"/aws/codebuild/{project['name']}", build.id
+    place = f"group={quoted(group)};stream={quoted(stream)}"
+    logs = {
+        "deepLink": f"https://console.aws.amazon.com/cloudwatch/home?region={region}"
+        f"#logEvent:{place}",
+        "cloudWatchLogsArn": f"arn:aws:logs:{region}:{account}:log-group:{group}"
+        f":log-stream:{stream}",
+        "cloudWatchLogs": settings or {"status": "ENABLED"},
+    }
+    if stream != "null":
+        logs |= {"groupName": group, "streamName": stream}
+    environment = dict(project.get("environment") or {})
+    variables = [*environment.get("environmentVariables", []), *build.variables]
+    environment["environmentVariables"] = [*{each["name"]: each for each in variables}.values()]
     phases = [*phases_of(build)]
     found = {
         "id": id_of(project, build),
-        "arn": f"{arn}:{build.id}",
+        "arn": arn_of(project, build),
         "buildNumber": build.number,
         "startTime": build.submitted,
         "currentPhase": phases[-1]["phaseType"],
@@ -94,9 +149,10 @@ def described(project: Mapping[str, Any], build: Build) -> dict[str, Any]:
         "phases": phases,
         "source": project.get("source", {}),
         "artifacts": {"location": ""},
-        "environment": project.get("environment", {}),
+        "environment": environment,
         "serviceRole": project.get("serviceRole", ""),
-        "logs": {"groupName": group, "streamName": build.id},
+        "logs": logs,
+        "reportArns": [report_of(project, build, each)["arn"] for each in build.reports],
         "timeoutInMinutes": project.get("timeoutInMinutes", 60),
         "buildComplete": build.has_ended,
         "initiator": build.initiator,
@@ -105,6 +161,50 @@ def described(project: Mapping[str, Any], build: Build) -> dict[str, Any]:
         ],
     }
     return found | ({"endTime": build.ended} if build.ended else {})
+
+
+def report_of(project: Mapping[str, Any], build: Build, report: Report) -> dict[str, Any]:
+    """Return a report in CodeBuild's form.
+
+    https://docs.aws.amazon.com/codebuild/latest/APIReference/API_Report.html
+    """
+    arn = str(project["arn"]).rpartition(":project/")[0] + ":report"
+    return {
+        "arn": f"{arn}/{report.group}:{build.id}",
+        "name": build.id,
+        "reportGroupArn": f"{arn}-group/{report.group}",
+        "type": "CODE_COVERAGE" if report.file_format in COVERAGE_FORMATS else "TEST",
+        "executionId": arn_of(project, build),
+        "status": report.status,
+        "created": build.ended,
+        "testSummary": {
+            "total": sum(count for _, count in report.counts),
+            "statusCounts": dict(report.counts),
+        },
+    }
+
+
+def reports(project: Mapping[str, Any], group: str = "") -> list[dict[str, Any]]:
+    """Return the reports of all builds, the newest first, or those of the group with an ARN."""
+    found = [report_of(project, build, each) for build in newest_first() for each in build.reports]
+    return [each for each in found if group in ("", each["reportGroupArn"])]
+
+
+def delete_group(project: Mapping[str, Any], group: str, also_reports: bool) -> None:
+    """Delete a report group; raises Mistake if there are reports in it that shall be kept."""
+    if not also_reports and reports(project, group):
+        raise Mistake(f"{group} has reports", "type the command with `--delete-reports`")
+    for build in newest_first():
+        kept = {
+            each
+            for each in build.reports
+            if report_of(project, build, each)["reportGroupArn"] != group
+        }
+        if build.has_ended and len(kept) < len(build.reports):
+            names = {each.group for each in kept}
+            build.change(reports=tuple(each for each in build.reports if each in kept))
+            cases = [each for each in read_json(build.cases) or [] if each["group"] in names]
+            write(build.cases, json.dumps(cases))
 
 
 def phases_of(build: Build) -> Iterator[dict[str, Any]]:

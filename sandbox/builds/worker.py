@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import stat
+import threading
 import time
 import traceback
 import uuid
@@ -34,6 +35,8 @@ from sandbox.laptop.files import delete, lock, write
 from sandbox.laptop.network import refuse_foreign_endpoints, use_way_to_registry
 from sandbox.laptop.paths import CODEBUILD, OUTSIDE
 from sandbox.laptop.processes import clean_environment
+
+SECONDS = 1  # between two pieces of a log that the account gets
 
 
 def work() -> None:
@@ -113,6 +116,7 @@ def run_build(build: Build) -> None:
             build = build.change(status="IN_PROGRESS", started=time.time(), live_before=now_live)
             project = stack.project()
             discard_work()
+            held.enter_context(sent_as_it_grows(build, project))
             outcome = runner.run(build, project, machine_of(build, project, held), log)
     except Mistake as error:
         outcome = Outcome("FAULT", None, str(error), error.hint)
@@ -127,6 +131,28 @@ def run_build(build: Build) -> None:
     with contextlib.suppress(OSError):
         log.close()
     finish(build, outcome, project)
+
+
+@contextlib.contextmanager
+def sent_as_it_grows(build: Build, project: Project) -> Iterator[None]:
+    """Let the account have the log of a build while it runs."""
+    ended = threading.Event()
+
+    def send() -> None:
+        with contextlib.suppress(Exception):  # `finish` sends what is left, or says why it cannot
+            credentials = assume_role(project.role_arn, session_of(build), project.arn)
+            group = stack.log_group(project)
+            while not ended.is_set():
+                logs.send(build.log, build.sent, group, build.id, credentials, is_all=False)
+                ended.wait(SECONDS)
+
+    sender = threading.Thread(target=send, daemon=True)
+    sender.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        sender.join()
 
 
 def machine_of(build: Build, project: Project, held: contextlib.ExitStack) -> runner.Machine:
@@ -193,7 +219,8 @@ def finish(build: Build, outcome: Outcome, project: Project | None = None) -> No
         live = releases.live_version() or live
         project = project or stack.project()
         credentials = assume_role(project.role_arn, session, project.arn)
-        logs.send(build.log, stack.log_group(project), build.id, credentials)
+        group = stack.log_group(project)
+        logs.send(build.log, build.sent, group, build.id, credentials, is_all=True)
     except Exception as error:  # the account is gone or the disk is full: `up` builds it again
         status, released = "FAULT", None
         reason = f"{reason}; the build could not be ended: {error}".lstrip("; ")

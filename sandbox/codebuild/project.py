@@ -54,3 +54,4 @@ class Request:
     ref: str | None = None
     before: str | None = None
     started: float | None = None
+    variables: tuple[dict[str, str], ...] = ()  # over the project's, in CodeBuild's form

@@ -44,6 +44,7 @@ def run(request: Request, project: Project, machine: Machine, log: Log) -> Outco
 
     Raises what the machine raises, and shell.Stopped when a signal's handler does.
     """
+    project = replace(project, variables=(*project.variables, *request.variables))
     owner = re.sub(r"\.git$", "", project.source_url).removeprefix("https://")
     random_name = f"src{random.randrange(10**9)}"
     src = machine.folder / "codebuild" / "output" / random_name / "src" / Path(*owner.split("/"))

@@ -19,16 +19,21 @@ Answer = tuple[int, dict[str, str], bytes]
 Project = Mapping[str, Any]
 
 
+Data = Mapping[str, Any]
+
+
 class Builds(Protocol):
     """Who knows the builds; the account itself does not."""
 
-    def start(self, project: Project, asked: Mapping[str, Any]) -> dict[str, Any]: ...
+    def start(self, project: Project, asked: Data) -> dict[str, Any]: ...
     def retry(self, project: Project, build_id: str) -> dict[str, Any]: ...
     def stop(self, project: Project, build_id: str) -> dict[str, Any]: ...
     def batch_get(
         self, project: Project, ids: list[str]
     ) -> tuple[list[dict[str, Any]], list[str]]: ...
     def ids(self, project: Project, descending: bool = True) -> list[str]: ...
+    def reports(self, project: Project, group: str = "") -> list[dict[str, Any]]: ...
+    def delete_group(self, project: Project, group: str, also_reports: bool) -> None: ...
 
 
 SERVED_BY: list[Builds] = []
@@ -39,79 +44,83 @@ def serve(builds: Builds) -> None:
     SERVED_BY[:] = [builds]
 
 
-def answer(original: Any, data: Mapping[str, Any], how: Callable[[Builds, Project], Any]) -> Answer:
-    """Answer from the builds, with AWS's errors; without them, as MiniStack does."""
-    names = list(internals.projects)
-    if not SERVED_BY or not names:
-        found: Answer = original(data)
-        return found
-    name = data.get("projectName", names[0])
-    if name not in names:
-        text = f"Project cannot be found: arn:aws:codebuild:::project/{name}"
-        return refused("ResourceNotFoundException", text)
-    try:
-        done: Answer = json_response(how(SERVED_BY[0], internals.projects[name]))
-    except Mistake as mistake:
-        missing = str(mistake).startswith("there is no build")
-        kind = "ResourceNotFoundException" if missing else "InvalidInputException"
-        return refused(kind, f"{mistake}; {mistake.hint}")
-    return done
-
-
 def refused(kind: str, text: str) -> Answer:
     """Return an error of CodeBuild's."""
     found: Answer = error_response_json(kind, text, 400)
     return found
 
 
-@wrap(internals.start_build)
-def start_build(original: Any, data: Any) -> Answer:
-    """Start a build of the fork."""
-    return answer(original, data, lambda builds, project: {"build": builds.start(project, data)})
+def batch_get_builds(builds: Builds, project: Project, data: Data) -> dict[str, Any]:
+    found, missing = builds.batch_get(project, data.get("ids", []))
+    return {"builds": found, "buildsNotFound": missing}
 
 
-@wrap(internals.batch_get_builds)
-def batch_get_builds(original: Any, data: Any) -> Answer:
-    """Return builds with their phases."""
-
-    def get(builds: Builds, project: Project) -> dict[str, Any]:
-        found, missing = builds.batch_get(project, data.get("ids", []))
-        return {"builds": found, "buildsNotFound": missing}
-
-    return answer(original, data, get)
+def list_builds(builds: Builds, project: Project, data: Data) -> dict[str, Any]:
+    return {"ids": builds.ids(project, data.get("sortOrder", "DESCENDING") == "DESCENDING")}
 
 
-@wrap(internals.stop_build)
-def stop_build(original: Any, data: Any) -> Answer:
-    """Stop a build."""
-    return answer(
-        original,
-        data,
-        lambda builds, project: {"build": builds.stop(project, data.get("id", ""))},
-    )
+def list_report_groups(builds: Builds, project: Project, data: Data) -> dict[str, Any]:
+    groups = dict.fromkeys(each["reportGroupArn"] for each in builds.reports(project))
+    return {"reportGroups": [*groups]}
 
 
-def listed(original: Any, data: Any) -> Answer:
-    """Return the ids of the builds."""
-    descending = data.get("sortOrder", "DESCENDING") == "DESCENDING"
-    return answer(original, data, lambda builds, project: {"ids": builds.ids(project, descending)})
+def list_reports(builds: Builds, project: Project, data: Data) -> dict[str, Any]:
+    status = (data.get("filter") or {}).get("status")
+    found = builds.reports(project, data.get("reportGroupArn", ""))
+    return {"reports": [each["arn"] for each in found if status in (None, each["status"])]}
 
 
-wrap(internals.list_builds)(listed)
-wrap(internals.list_builds_for_project)(listed)
+def batch_get_reports(builds: Builds, project: Project, data: Data) -> dict[str, Any]:
+    found = {each["arn"]: each for each in builds.reports(project)}
+    arns = data.get("reportArns", [])
+    return {
+        "reports": [found[arn] for arn in arns if arn in found],
+        "reportsNotFound": [arn for arn in arns if arn not in found],
+    }
+
+
+def delete_report_group(builds: Builds, project: Project, data: Data) -> dict[str, Any]:
+    builds.delete_group(project, data.get("arn", ""), bool(data.get("deleteReports")))
+    return {}
+
+
+ANSWERS: dict[str, Callable[[Builds, Project, Data], dict[str, Any]]] = {
+    "StartBuild": lambda builds, project, data: {"build": builds.start(project, data)},
+    "RetryBuild": lambda builds, project, data: {
+        "build": builds.retry(project, data.get("id", ""))
+    },
+    "StopBuild": lambda builds, project, data: {"build": builds.stop(project, data.get("id", ""))},
+    "BatchGetBuilds": batch_get_builds,
+    "ListBuilds": list_builds,
+    "ListBuildsForProject": list_builds,
+    "ListReportGroups": list_report_groups,
+    "ListReports": list_reports,
+    "ListReportsForReportGroup": list_reports,
+    "BatchGetReports": batch_get_reports,
+    "DeleteReportGroup": delete_report_group,
+}
 
 
 @wrap(internals.handle_codebuild)
-def retry_build(
-    original: Any, method: str, path: str, headers: Any, body: Any, query: Any
-) -> Answer:
-    """Answer RetryBuild, which MiniStack does not know."""
-    if not str(headers.get("x-amz-target", "")).endswith(".RetryBuild"):
+def handle(original: Any, method: str, path: str, headers: Any, body: Any, query: Any) -> Answer:
+    """Answer from the builds, with AWS's errors; without them, and all else, as MiniStack does."""
+    how = ANSWERS.get(str(headers.get("x-amz-target", "")).rpartition(".")[2])
+    names = list(internals.projects)
+    try:
+        data = json.loads(body or b"{}")
+    except ValueError:
+        data = None
+    if not how or not SERVED_BY or not names or not isinstance(data, dict):
         found: Answer = original(method, path, headers, body, query)
         return found
-    data = json.loads(body or b"{}")
-    return answer(
-        lambda _: refused("InvalidAction", "Unknown action: RetryBuild"),
-        data,
-        lambda builds, project: {"build": builds.retry(project, data.get("id", ""))},
-    )
+    name = data.get("projectName", names[0])
+    if name not in names:
+        text = f"Project cannot be found: arn:aws:codebuild:::project/{name}"
+        return refused("ResourceNotFoundException", text)
+    try:
+        found = json_response(how(SERVED_BY[0], internals.projects[name], data))
+    except Mistake as mistake:
+        missing = str(mistake).startswith("there is no build")
+        kind = "ResourceNotFoundException" if missing else "InvalidInputException"
+        return refused(kind, f"{mistake}; {mistake.hint}")
+    return found

@@ -2,6 +2,7 @@
 
 import json
 
+GROUPS = "arn:aws:codebuild:us-east-1:000000000000:report-group"
 NAMES = ["SUBMITTED", "QUEUED", "PROVISIONING", "DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD", "BUILD"]
 NAMES += ["POST_BUILD", "UPLOAD_ARTIFACTS", "FINALIZING", "COMPLETED"]
 
@@ -94,7 +95,102 @@ def test_what_cannot_be_started_is_refused_as_on_aws(quick):
         (["--project-name", "other"], "(ResourceNotFoundException)"),
         (["--project-name", "hello_user", "--source-version", "none"], "(InvalidInputException)"),
         (["--project-name", "hello_user", "--image-override", "x"], "imageOverride"),
+        (["--project-name", "hello_user", "--source-location-override", "https://x"], "source"),
+        (
+            [
+                "--project-name",
+                "hello_user",
+                "--environment-variables-override",
+                "name=A=B,value=c",
+            ],
+            "cannot be a variable",
+        ),
     ):
         assert said in codebuild(quick, "start-build", *words, code=255)
     assert "(ResourceNotFoundException)" in codebuild(quick, "stop-build", "--id", "x:y", code=255)
     assert len(quick.builds()) == count
+
+
+def test_build_of_a_github_action_runs_and_its_log_grows(quick):
+    """What aws-actions/aws-codebuild-run-build asks for, and how it reads the log."""
+    quick.say("asked by an action", 'echo "$STAGE $ALIAS_NAME" && test -e ~/go || sleep 9')
+    quick.push()
+    builds, logs = quick.client("codebuild"), quick.client("logs")
+    [project] = builds.batch_get_projects(names=["hello_user"])["projects"]
+    asked = {
+        "projectName": "hello_user",
+        "sourceVersion": "main",
+        "sourceTypeOverride": project["source"]["type"],
+        "sourceLocationOverride": project["source"]["location"].removesuffix(".git"),
+        "environmentVariablesOverride": [
+            {"name": "STAGE", "value": "beta", "type": "PLAINTEXT"},
+            {"name": "ALIAS_NAME", "value": "mine"},
+        ],
+        "idempotencyToken": "once",
+    }
+    started = builds.start_build(**asked)["build"]
+    assert builds.start_build(**asked)["build"]["id"] == started["id"]
+    assert started["logs"]["cloudWatchLogsArn"].endswith(":log-group:null:log-stream:null")
+    assert started["logs"]["deepLink"].endswith("#logEvent:group=null;stream=null")
+    own = {each["name"]: each["value"] for each in started["environment"]["environmentVariables"]}
+    assert (own["STAGE"], own["ALIAS_NAME"], own["FUNCTION_NAME"]) == ("beta", "mine", "hello_user")
+    names = {"logGroupName": "/aws/codebuild/hello_user",
+             "logStreamName": started["id"].partition(":")[2]}  # fmt: skip
+
+    def said():
+        if get(quick, started["id"])["logs"].get("streamName") is None:
+            return ""
+        events = logs.get_log_events(**names, startFromHead=True)["events"]
+        return "\n".join(event["message"] for event in events)
+
+    quick.wait_for(lambda: said().endswith("\nbeta mine"))
+    running = get(quick, started["id"])
+    assert running["buildComplete"] is False
+    arn = f":log-group:{names['logGroupName']}:log-stream:{names['logStreamName']}"
+    assert running["logs"]["cloudWatchLogsArn"].endswith(arn)
+    assert ended(quick, started["id"])["buildStatus"] == "SUCCEEDED"
+    assert said().splitlines() == [line or " " for line in quick.log().splitlines()]
+    other = builds.start_build(**asked | {"sourceVersion": "", "environmentVariablesOverride": []})
+    assert other["build"]["id"] != started["id"]
+    builds.stop_build(id=other["build"]["id"])
+    ended(quick, other["build"]["id"])
+    quick.say("green after an action")
+    quick.push()
+
+
+def test_report_groups_are_listed_and_deleted_as_in_chapter_8(quick):
+    quick.say("reports", "echo \"<testsuite><testcase name='a'/></testsuite>\" > a.xml")
+    text = (quick.clone / "buildspec.yml").read_text()
+    reports = "reports:\n  tests:\n    files: a.xml\n  more:\n    files: a.xml\n"
+    quick.write("buildspec.yml", text + reports)
+    quick.commit("Report")
+    quick.push()
+    record = quick.builds()[-1]
+    groups = codebuild(quick, "list-report-groups")["reportGroups"]
+    tests, more = (f"{GROUPS}/hello_user-{name}" for name in ("tests", "more"))
+    assert groups[:2] == [tests, more]
+    arn = f"{GROUPS[: -len('-group')]}/hello_user-tests:{record['id']}"
+    listed = codebuild(quick, "list-reports-for-report-group", "--report-group-arn", tests)
+    assert arn in listed["reports"]
+    assert arn in codebuild(quick, "list-reports", "--filter", "status=SUCCEEDED")["reports"]
+    assert arn not in codebuild(quick, "list-reports", "--filter", "status=FAILED")["reports"]
+    assert arn in get(quick, f"hello_user:{record['id']}")["reportArns"]
+    found = codebuild(quick, "batch-get-reports", "--report-arns", arn, "x")
+    assert found["reportsNotFound"] == ["x"]
+    [report] = found["reports"]
+    assert (report["status"], report["type"], report["reportGroupArn"]) == (
+        "SUCCEEDED",
+        "TEST",
+        tests,
+    )
+    assert report["testSummary"] == {"total": 1, "statusCounts": {"SUCCEEDED": 1}}
+    refused = codebuild(quick, "delete-report-group", "--arn", tests, code=255)
+    assert "(InvalidInputException)" in refused
+    said = quick.aws("codebuild", "delete-report-group", "--delete-reports", "--arn", tests)
+    assert said.stdout == ""
+    left = codebuild(quick, "list-report-groups")["reportGroups"]
+    assert tests not in left and more in left
+    cases = quick.clone / ".sandbox" / "builds" / str(record["number"]) / "reports.json"
+    assert [each["group"] for each in json.loads(cases.read_text())] == ["hello_user-more"]
+    quick.say("green after reports")
+    quick.push()

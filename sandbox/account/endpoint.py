@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import time
 from dataclasses import dataclass
 
@@ -59,7 +61,15 @@ def last_error(since: int) -> str:
     logs = client("logs")
     found = ""
     for event in logs.filter_log_events(logGroupName=group, startTime=since)["events"]:
-        line = (event["message"].splitlines() or [""])[0]
+        line = error_in_json(event["message"]) or event["message"].split("\n")[0]
         if line.startswith(ERRORS) or TIMED_OUT in line:
             found = line.removeprefix(ERRORS[0])
     return found
+
+
+def error_in_json(message: str) -> str:
+    """Return an error of a function with `LogFormat: JSON` as a line, or nothing."""
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        said = json.loads(message)
+        return f"{ERRORS[0]}{said['errorType']}: {said['errorMessage']}"
+    return ""

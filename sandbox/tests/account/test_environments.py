@@ -12,6 +12,8 @@ import psutil
 import pytest
 from lone_account import OURS, Account, entry, zipped
 
+from sandbox.account import endpoint
+
 CHILD = "import os, subprocess, sys, time\nchild = 'while True: print(1, file=sys.stderr)'\n"
 
 
@@ -192,6 +194,8 @@ def test_log_in_json_is_heeded(account):
         *("ERROR", "ValueError", "why"),
     )
     assert report["record"]["metrics"]["memorySizeMB"] == 128
+    found = [endpoint.error_in_json(line) for line in account.tail.splitlines()]
+    assert found == ["", "", "[ERROR] ValueError: why", ""]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows a process's descriptors so")

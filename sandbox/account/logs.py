@@ -32,11 +32,12 @@ def send(
     """
     logs = client("logs", credentials)
     names = {"logGroupName": group, "logStreamName": stream}
-    if not sent.exists():
+    at, left_out = int(sent.read_text()) if sent.exists() else 0, b""
+    if is_all or not sent.exists():
         with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
             logs.create_log_stream(**names)
-        sent.write_text("0")
-    at, left_out = int(sent.read_text() or 0), b""
+            at = 0  # also if an account that was killed has lost the stream
+        sent.write_text(str(at))
     with open(log, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         if is_all and size - at > LIMIT:

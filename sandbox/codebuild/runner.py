@@ -6,7 +6,7 @@ import contextlib
 import random
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -115,7 +115,8 @@ def download_source(
     log.line(f"YAML location is {place}")
     machine.check_out(src)
     spec = read(source.find_buildspec(src, project.buildspec))
-    raise_first(spec.obstacles)
+    for error in spec.obstacles:
+        raise error
     tell_unknown_keys(spec, log)
     if spec.shell:
         log.line(f"Selecting shell {spec.shell} as specified in buildspec.")
@@ -130,7 +131,8 @@ def download_source(
     log.line("Processing environment variables")
     variables = machine.environment(chosen_variables(spec, project, machine.secret, log))
     variables |= own_variables(request, project, src)
-    raise_first(source.missing_runtimes(spec, variables["PATH"]))
+    for error in source.missing_runtimes(spec, variables["PATH"]):
+        raise error
     for text, here in source.runtimes(spec, variables, variables["PATH"]):
         log.line(text)
         if here:
@@ -145,12 +147,6 @@ def download_source(
         log.line(f" {phase.name}: {len(phase.commands)} commands")
     complete(log, "DOWNLOAD_SOURCE")
     return spec, variables
-
-
-def raise_first(obstacles: Iterable[BuildspecError]) -> None:
-    """Raise the first of what keeps this machine from running a buildspec, if there is any."""
-    for error in obstacles:
-        raise error
 
 
 def tell_unknown_keys(spec: Buildspec, log: Log) -> None:

@@ -10,10 +10,17 @@ from sandbox.account import logs
 @pytest.fixture
 def stream(tmp_path, monkeypatch):
     """A log, and a function that sends what is new in it and returns what the stream has."""
-    told = []
+    told, streams = [], set()
+
+    def create(**names):
+        if streams:
+            raise KeyError
+        streams.add("stream")
+        told.clear()
+
     fake = types.SimpleNamespace(
         exceptions=types.SimpleNamespace(ResourceAlreadyExistsException=KeyError),
-        create_log_stream=lambda **names: told.clear(),
+        create_log_stream=create,
         put_log_events=lambda logEvents, **names: told.extend(
             event["message"] for event in logEvents
         ),
@@ -26,6 +33,7 @@ def stream(tmp_path, monkeypatch):
         logs.send(log, tmp_path / "sent", "group", "stream", {}, is_all)
         return told
 
+    send.streams = streams
     return log, send
 
 
@@ -37,6 +45,8 @@ def test_log_that_grows_is_sent_in_whole_lines_each_once(stream):
     log.write_bytes(b"one\ntwo\n\nend")
     assert send() == ["one", "two", " "]
     assert send() == ["one", "two", " "]
+    send.streams.clear()  # by the end of an account that was killed
+    assert send(is_all=True) == ["one", "two", " ", "end"]
     assert send(is_all=True) == ["one", "two", " ", "end"]
 
 

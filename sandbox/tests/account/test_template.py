@@ -346,7 +346,7 @@ def test_buildspec_tests_before_it_builds_and_guards_the_release():
         "invoke",
         "update-alias",
     ]
-    _, _, publish, _, invoke, judge, _ = release
+    _, _, publish, invoke, judge, _ = release
     assert '--description "$CODEBUILD_RESOLVED_SOURCE_VERSION"' in publish
     # fileb:// is raw bytes to both versions of aws; version 2 takes anything else for base64.
     assert '--qualifier "$VERSION" --payload fileb://event.json answer.json' in invoke
@@ -354,15 +354,23 @@ def test_buildspec_tests_before_it_builds_and_guards_the_release():
 
 
 def test_smoke_test_sends_an_event_of_the_apis_form():
-    [command] = re.findall(r"echo '(.*)' > event\.json", (ROOT / "buildspec.yml").read_text())
-    event = json.loads(command)
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html"""
+    event = json.loads((ROOT / "event.json").read_text())
     path = f"/{properties('Stage')['StageName']}/hello_user"
     assert (event["version"], event["rawPath"]) == (
         properties("Integration")["PayloadFormatVersion"],
         path,
     )
-    assert event["routeKey"] == properties("Route")["RouteKey"]
-    assert event["requestContext"]["http"] == {"method": "GET", "path": path}
+    context = event["requestContext"]
+    assert event["routeKey"] == context["routeKey"] == properties("Route")["RouteKey"]
+    assert context["stage"] == properties("Stage")["StageName"]
+    assert {"method": "GET", "path": path}.items() <= context["http"].items()
+    assert {*context["http"]} == {"method", "path", "protocol", "sourceIp", "userAgent"}
+    assert {*context} == {
+        *("accountId", "apiId", "domainName", "domainPrefix", "http"),
+        *("requestId", "routeKey", "stage", "time", "timeEpoch"),
+    }
+    assert event["rawQueryString"] == "" and "queryStringParameters" not in event
 
 
 def test_requirements_are_pinned():

@@ -232,6 +232,24 @@ TOOLS = {
 }
 
 
+@pytest.mark.parametrize(
+    "answer, said",
+    [
+        (
+            '{"statusCode": 200, "body": {"a": 1}}',
+            "body is a dict, not text: the function answered {",
+        ),
+        ('{"statusCode": 200, "body": 3}', "body is a int, not text: "),
+        ('{"statusCode": 200}', "there is no body: "),
+        ('{"statusCode": 404, "body": {}}', "the function answered {"),
+    ],
+)
+def test_body_that_is_no_text_is_named(answer, said):
+    found = found_in('python -c assert answer["statusCode"]', f"{answer}Traceback …\nError: x\n")
+    assert found.said.startswith(said) and found.line.startswith(answer)
+    assert ("json.dumps" in found.hint) == ("body" in said)
+
+
 @pytest.mark.parametrize("output, said, line", TOOLS.values(), ids=TOOLS)
 def test_failure_is_named_and_never_the_reverse(output, said, line):
     found = found_in("a tool", output)

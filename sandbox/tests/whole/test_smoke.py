@@ -99,6 +99,16 @@ FAULTS = {
         'the function answered {"statusCode": 500, "body": "no"}',
         "`statusCode`",
     ),
+    "a body that is no text": (
+        {"hello_user.py": answers("{'statusCode': 200, 'body': {'message': message}}")},
+        "body is a dict, not text: the function answered ",
+        "json.dumps",
+    ),
+    "no body": (
+        {"hello_user.py": answers("{'statusCode': 200}")},
+        "there is no body: the function answered ",
+        "json.dumps",
+    ),
     "no JSON": (
         {"hello_user.py": answers("{'statusCode': 200, 'body': {1, 2}}")},
         "the function said Runtime.MarshalError: Unable to marshal response: ",

@@ -93,8 +93,9 @@ def make_ready(command: str) -> bool:
     """
     if command not in HIDDEN:
         network.refuse_foreign_endpoints(os.environ)
-    # A push and what it starts go on in the environment that is there: the account runs in it.
-    ready = bootstrap.is_made() if command in HIDDEN else bootstrap.is_ready()
+    # The account and its builds run in the environment that is there: few replace it.
+    replaces = command in FIRST and (command != "check" or not paths.ACCOUNT.exists())
+    ready = bootstrap.is_ready() if replaces else bootstrap.is_made()
     if command in FIRST and not (ready and command == "check"):
         place.refuse_path()
         bootstrap.check_clone()
@@ -108,7 +109,8 @@ def make_ready(command: str) -> bool:
         raise Mistake("there is no sandbox here yet", "type `python3 -m sandbox up`")
     from sandbox.builds import packages
 
-    bootstrap.enter(packages.begin if command == "up" else lambda: lambda: None)
+    begin = packages.begin if command == "up" else lambda: lambda: None
+    bootstrap.enter(begin, commands.end_what_runs)
     return True
 
 
@@ -126,7 +128,7 @@ def make_ready_to_end() -> bool:
     if bootstrap.works():
         bootstrap.start_again()
     if paths.ACCOUNT.exists():  # its environment is gone, and it may still run
-        bootstrap.enter(lambda: lambda: None)
+        bootstrap.enter(lambda: lambda: None, commands.end_what_runs)
     place.set_aside()
     place.remove()
     return False

@@ -185,7 +185,7 @@ def env(_: argparse.Namespace) -> int:
     programs.make(
         paths.PROGRAMS
     )  # its `aws` is what the exports lead to: a build may have changed it
-    variables = aws_environment(keys.variables(keys.STUDENT))
+    variables = aws_environment(keys.variables(keys.STUDENT), paths.ACCOUNT)
     foreign = [name for name in os.environ if name.startswith("AWS_") and name not in variables]
     for name in sorted(foreign):
         print(f"unset {name}")
@@ -246,17 +246,23 @@ def check(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def end_what_runs(keep: bool = True) -> None:
+    """End the account, with its state kept or not, its builds, and what makes their packages."""
+    from sandbox.account import emulator
+    from sandbox.builds import queue
+
+    emulator.stop(keep)
+    queue.end_orphans()
+    processes.end(processes.started("sandbox.builds.packages"))
+
+
 def down(_: argparse.Namespace) -> int:
     """stop everything and remove .sandbox/ and the remote"""
     say("Ending what runs: builds and the account")
-    from sandbox.account import emulator
-    from sandbox.builds import queue
     from sandbox.fork import repository
 
     with busy(f"Stopping, and removing {paths.FOLDER.name}/"), lock("up"):
-        emulator.stop(keep=False)
-        queue.end_orphans()
-        processes.end(processes.started("sandbox.builds.packages"))
+        end_what_runs(keep=False)
         repository.remove_remote()
         place.set_aside()
     place.remove()

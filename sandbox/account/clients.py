@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 import threading
 from collections.abc import Mapping
@@ -11,29 +12,32 @@ from typing import Any
 
 from sandbox.account import keys
 from sandbox.account.emulator import REGION, endpoint
-from sandbox.laptop.files import write
+from sandbox.laptop.files import delete, write
 from sandbox.laptop.paths import ACCOUNT, PYTHON
 from sandbox.laptop.processes import clean_environment, run
 
-CONFIG = ACCOUNT / "config"
 MAKING = threading.Lock()  # a session makes one client at a time
-NO_FILE = str(ACCOUNT / "no-such-file")
 
 
-def aws_environment(credentials: Mapping[str, str], config: Path = CONFIG) -> dict[str, str]:
+def aws_environment(credentials: Mapping[str, str], folder: Path | None = None) -> dict[str, str]:
     """Return the variables that make any AWS tool talk to this account and to nothing else.
 
-    `config` is written anew each time: what somebody has set in it is not read again.
+    `folder` is where `aws configure` writes. What it has written is gone with the next call, and
+    without a folder no file is read.
     """
     url = endpoint()
-    config.parent.mkdir(parents=True, exist_ok=True)
-    write(config, f"[default]\nregion = {REGION}\nendpoint_url = {url}\n")
+    config = credentials_file = Path(os.devnull)
+    if folder:
+        config, credentials_file = folder / "config", folder / "credentials"
+        folder.mkdir(parents=True, exist_ok=True)
+        write(config, f"[default]\nregion = {REGION}\nendpoint_url = {url}\n")
+        delete(credentials_file)
     return {
         "AWS_ENDPOINT_URL": url,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
         "AWS_CONFIG_FILE": str(config),  # has the URL, too: a build may unset the variable
-        "AWS_SHARED_CREDENTIALS_FILE": NO_FILE,
+        "AWS_SHARED_CREDENTIALS_FILE": str(credentials_file),
         "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_PAGER": "",
@@ -78,8 +82,8 @@ def session() -> Any:
     import botocore.session
 
     made = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
-    made.set_config_variable("config_file", NO_FILE)
-    made.set_config_variable("credentials_file", NO_FILE)
+    made.set_config_variable("config_file", os.devnull)
+    made.set_config_variable("credentials_file", os.devnull)
     return made
 
 

@@ -178,10 +178,9 @@ def machine_of(build: Build, project: Project, held: contextlib.ExitStack) -> ru
             "VIRTUAL_ENV": str(packages.LINK),
             "TMPDIR": str(CODEBUILD / "tmp"),
         }
-        config = CODEBUILD / "home" / ".aws" / "config"  # a build's own, gone with it
         credentials()  # a role that cannot be had fails the build here, as on AWS
         address = held.enter_context(served(assume, project.role_arn))
-        return {**base, **aws_environment(address, config), **chosen}
+        return {**base, **aws_environment(address, CODEBUILD / "home" / ".aws"), **chosen}
 
     def check_out(folder: Path) -> None:
         repository.check_out(build.commit, folder, project.source_url, project.clone_depth)

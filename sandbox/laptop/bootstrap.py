@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from sandbox import Mistake
-from sandbox.laptop.files import lock, write
+from sandbox.laptop.files import delete, lock, write
 from sandbox.laptop.paths import (
     FOLDER,
     MAIN,
@@ -32,6 +32,7 @@ from sandbox.laptop.processes import git, run
 from sandbox.laptop.terminal import busy, grown, in_colour, say
 
 READY = VENV / "ready"
+NEXT = FOLDER / "venv.next"  # takes the place of one that is outdated, once it is complete
 # Of the settings of pip and uv, those that say how to reach packages are the student's; those that
 # say which and where to are not. PYTHON… is for the student's own programs.
 FOREIGN = re.compile(r"PIP_|UV_|PYTHON")
@@ -96,25 +97,31 @@ def start_again() -> NoReturn:
     os.execv(PYTHON, [str(PYTHON), "-I", str(MAIN), *sys.argv[1:]])
 
 
-def enter(meanwhile: Meanwhile) -> None:
-    """Make the sandbox's environment if it is missing or outdated, and start again in it."""
-    base = Path(getattr(sys, "_base_executable", sys.executable))
-    if is_inside():  # which will be removed
-        READY.unlink(missing_ok=True)
-        os.execv(base, [str(base), str(MAIN), *sys.argv[1:]])
+def enter(meanwhile: Meanwhile, end_what_runs: Callable[[], None]) -> None:
+    """Make the sandbox's environment if it is missing or outdated, and start again in it.
+
+    One that is there stays until the new one is complete; then what runs in it ends.
+    """
+    venv = NEXT if is_inside() else VENV
     FOLDER.mkdir(mode=0o700, exist_ok=True)
     FOLDER.chmod(0o700)
     with lock("setup"):
         current = fingerprint(REQUIREMENTS)
         # Python is missing once the one below it is gone.
         if not (PYTHON.exists() and READY.exists()) or READY.read_text() != current:
-            make_environment(base, meanwhile)
-            write(READY, current)
+            make_environment(venv, meanwhile)
+            write(venv / READY.name, current)
+            if venv == NEXT:
+                end_what_runs()
+                os.rename(VENV, outdated := FOLDER / "venv.outdated")
+                os.rename(NEXT, VENV)
+                delete(outdated)
     start_again()
 
 
-def make_environment(python: Path, meanwhile: Meanwhile) -> None:
+def make_environment(venv: Path, meanwhile: Meanwhile) -> None:
     """Install sandbox/requirements.txt into a new environment under .sandbox/."""
+    base, python = getattr(sys, "_base_executable", sys.executable), venv / "bin" / "python"
     if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
         version = f"{sys.version_info[0]}.{sys.version_info[1]}"
         raise Mistake(
@@ -122,23 +129,26 @@ def make_environment(python: Path, meanwhile: Meanwhile) -> None:
             f"type `sudo apt install python{version}-venv` (or install Python from python.org)",
         )
     say(f"Making the sandbox's Python environment in {FOLDER.name}/ (only the first time)")
-    shutil.rmtree(VENV, ignore_errors=True)
+    delete(venv)
     # The Python at hand mostly has a pip that can install for another; making a second is slow.
     lent: list[str | Path] = []
     if lends_pip():
-        lent = [sys.executable, "-m", "pip", "--python", PYTHON]
-    pip = lent or [PYTHON, "-m", "pip"]
+        lent = [sys.executable, "-m", "pip", "--python", python]
+    pip = lent or [python, "-m", "pip"]
     with contextlib.ExitStack() as undo:
-        undo.callback(shutil.rmtree, VENV, ignore_errors=True)
-        step(python, "-m", "venv", *(["--without-pip"] if lent else []), VENV)
-        with busy("Installing uv", lambda: grown(VENV)):
+        undo.callback(shutil.rmtree, venv, ignore_errors=True)
+        step(base, "-m", "venv", *(["--without-pip"] if lent else []), venv)
+        with open(venv / "pyvenv.cfg", "a") as config:
+            config.write("relocatable = true\n")  # for uv: what it writes may move with it
+        with busy("Installing uv", lambda: grown(venv)):
             # Not to the student's home, which a pip.conf may ask for.
             options = ["-q", "--no-user", "--disable-pip-version-check"]
             step(*pip, "install", *options, pin_of("uv"))
-        undo.callback(meanwhile())
+        if venv == VENV:
+            undo.callback(meanwhile())
         what = "MiniStack, the AWS CLI and what they need"
-        install(REQUIREMENTS, what)
-        slim()
+        install(REQUIREMENTS, what, venv)
+        slim(venv)
         undo.pop_all()
 
 
@@ -181,7 +191,9 @@ def students_python() -> Path:
 
 def install(requirements: Path, what: str, venv: Path = VENV) -> None:
     """Install a file of requirements into an environment; a terminal sees uv's own progress."""
-    uv, python = VENV / "bin" / "uv", venv / "bin" / "python"
+    uv, python = venv / "bin" / "uv", venv / "bin" / "python"
+    if not uv.exists():
+        uv = VENV / "bin" / "uv"
     command: list[str | Path] = [uv, "pip", "install", "-p", python, "-r", requirements]
     title = f"Installing {requirements.relative_to(ROOT)}: {what}"
     if in_colour(sys.stderr):
@@ -192,7 +204,7 @@ def install(requirements: Path, what: str, venv: Path = VENV) -> None:
             step(*command, "-q")
 
 
-def slim() -> None:
+def slim(venv: Path) -> None:
     """Take out what stands there twice or is not used here: a half of it all.
 
     The AWS CLI has its own copy of AWS's models, 125 MB of JSON. botocore's are compressed, some
@@ -200,11 +212,11 @@ def slim() -> None:
     builds.
     https://docs.aws.amazon.com/botocore/latest/reference/loaders.html
     """
-    packages = next(VENV.glob("lib/python*/site-packages"))
+    packages = next(venv.glob("lib/python*/site-packages"))
     models = packages / "awscli" / "botocore" / "data"
     for unused in (models, packages / "awscli" / "examples", *packages.glob("pip*")):
         shutil.rmtree(unused)
-    for file in (*VENV.glob("bin/pip*"), *packages.glob("botocore/data/*/*/examples-*.json*")):
+    for file in (*venv.glob("bin/pip*"), *packages.glob("botocore/data/*/*/examples-*.json*")):
         file.unlink()
     models.symlink_to(Path("..", "..", "botocore", "data"))
 

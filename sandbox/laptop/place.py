@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import re
 import shlex
@@ -15,7 +16,6 @@ from sandbox.laptop.paths import FOLDER, ROOT, cache, outside
 from sandbox.laptop.terminal import busy, say
 
 NOTE = FOLDER / "place"
-ASIDE = f"{FOLDER.name}-down-"
 # What is no character of text, what ends a path in PATH, and what the AWS CLI takes for a variable
 # in the path of its own files: it expands them, there is no quoting.
 REFUSED = (
@@ -69,15 +69,17 @@ def refuse_another() -> None:
 
 
 def set_aside() -> None:
-    """Give the sandbox's folder another name, so that `up` can start before all is deleted."""
-    import uuid
-
-    for root in filter(None, (ROOT, left())):
-        shutil.rmtree(outside(root), ignore_errors=True)
+    """Give what is the sandbox's other names, so that `up` can start before all is deleted."""
+    name = f"-down-{os.urandom(4).hex()}"
+    outsides = [outside(root) for root in filter(None, (ROOT, left()))]
+    for number, folder in enumerate(outsides):
+        with contextlib.suppress(OSError):  # there is none, or it is another user's
+            os.rename(folder, f"{outsides[0]}{name}{number}")
     try:
-        os.rename(FOLDER, FOLDER.with_name(f"{ASIDE}{uuid.uuid4().hex[:8]}"))
+        os.rename(FOLDER, f"{FOLDER}{name}")
     except OSError:  # as on a mount point
-        shutil.rmtree(FOLDER, ignore_errors=True)
+        for each in FOLDER.iterdir():
+            delete(each)
 
 
 def remove_downloads() -> None:
@@ -90,12 +92,13 @@ def remove_downloads() -> None:
         delete(folder)
 
 
-def delete(folder: Path) -> None:
-    """Delete a folder; raises Mistake if some of it stays."""
+def delete(path: Path) -> None:
+    """Delete what is there; raises Mistake with what is still there."""
     try:
-        files.delete(folder)
+        files.delete(path)
     except OSError as error:
-        raise Mistake(str(error), f"type `rm -rf {shlex.quote(str(folder))}`") from None
+        owner = "what stays is another user's, or on a disk that cannot be written: "
+        raise Mistake(str(error), f"{owner}type `sudo rm -rf {shlex.quote(str(path))}`") from None
 
 
 def remove() -> bool:
@@ -103,7 +106,11 @@ def remove() -> bool:
 
     Raises Mistake if it cannot be deleted.
     """
-    found = list(ROOT.glob(f"{ASIDE}*"))
+    found = [
+        folder
+        for place in (FOLDER, outside(ROOT))
+        for folder in place.parent.glob(f"{glob.escape(place.name)}-down-*")
+    ]
     for folder in found:
         with busy(f"Removing {FOLDER.name}/: some ten thousand files"):
             delete(folder)

@@ -82,3 +82,21 @@ def test_build_role_comes_back_after_another_and_as_a_source(quick):
         "grep 'AccessDenied.*AWSCodeBuild-.*sts:AssumeRole' ~/said",
     )
     assert "SUCCEEDED" in quick.push()[-1], quick.log()
+
+
+def test_what_a_build_configures_is_gone_in_the_next(quick):
+    """Also if it was typed in the terminal of `eval`."""
+    who = "aws sts get-caller-identity --query Arn --output text"
+    for name in ("aws_access_key_id", "aws_secret_access_key"):
+        quick.aws("configure", "set", name, "x")
+    quick.say(
+        "configures",
+        "aws configure set aws_access_key_id x && aws configure set aws_secret_access_key y",
+        f"aws configure set region eu-west-1 && ! {who} && grep x ~/.aws/credentials",
+        "aws configure set output table",
+        "rm ~/.aws/credentials",
+    )
+    assert "SUCCEEDED" in quick.push()[-1], quick.log()
+    quick.say("has no settings", f"{who} | grep AWSCodeBuild- && test ! -e ~/.aws/credentials")
+    assert "SUCCEEDED" in quick.push()[-1], quick.log()
+    assert "hello-user" in quick.up() + quick.aws("cloudformation", "list-stacks").stdout

@@ -295,6 +295,31 @@ def test_push_keeps_the_environment_that_up_has_made(quick):
         quick.write("sandbox/requirements.txt", pins)
 
 
+def test_outdated_environment_stays_until_another_is_ready(quick):
+    """Without a network there is none, and what runs goes on; later, `up` starts it again."""
+    pins = (quick.clone / "sandbox" / "requirements.txt").read_text()
+    ready, before = quick.clone / ".sandbox" / "venv" / "ready", quick.account()
+    quick.say("goes on")
+    assert "SUCCEEDED" in quick.push()[-1]
+    try:
+        quick.write("sandbox/requirements.txt", pins.replace("psutil==", "psutil==999."))
+        known = ready.read_text()
+        for command in ("url", "status", "env"):
+            assert "Python environment" not in quick.sandbox(command).stderr
+        said = quick.sandbox("up", code=2).stderr
+        assert "could not be made" in said and "psutil==999." in said
+        assert ready.read_text() == known and quick.account() == before and quick.lives()
+        assert quick.message() == "goes on"
+        quick.write("sandbox/requirements.txt", f"{pins}# another\n")
+        quick.up()
+        assert ready.read_text() != known and quick.account()["pid"] != before["pid"]
+        assert quick.message() == "goes on"
+        assert not list((quick.clone / ".sandbox").glob("venv.*"))
+    finally:
+        quick.write("sandbox/requirements.txt", pins)
+        quick.up()
+
+
 def test_up_that_cannot_be_set_up_leaves_nothing_running(newcomer):
     """The first build's environment is being made when it fails."""
     newcomer.edit("sandbox/requirements.txt", "psutil==", "psutil==999.")

@@ -4,6 +4,7 @@
 class Mistake(Exception):
     """A mistake that the user can mend: what was found, and a hint with the command to type."""
 
-    def __init__(self, message: str, hint: str) -> None:
+    def __init__(self, message, hint):
+        # type: (str, str) -> None
         super().__init__(message)
         self.hint = hint

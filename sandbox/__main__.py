@@ -1,6 +1,7 @@
 """The command line: python3 -m sandbox COMMAND."""
 
-# An old Python must get as far as the line that says so: no newer syntax in this file's top part.
+# An old Python must get as far as the line that says so: this file and __init__.py, which it reads
+# whole, are written in what Python 2.7 can read, too.
 import sys
 
 if sys.version_info < (3, 10):  # noqa: UP036
@@ -24,7 +25,8 @@ import importlib.util  # noqa: E402
 import runpy  # noqa: E402
 
 
-def load_package() -> None:
+def load_package():
+    # type: () -> None
     """Load the package without the import path."""
     start = os.path.join(HERE, "__init__.py")
     spec = importlib.util.spec_from_file_location("sandbox", start)
@@ -33,7 +35,8 @@ def load_package() -> None:
     spec.loader.exec_module(sys.modules["sandbox"])
 
 
-def enter_environment() -> None:
+def enter_environment():
+    # type: () -> None
     """Go on in the sandbox's own environment, if there is one, before anything is loaded twice.
 
     Whether it is the right one is asked there: see bootstrap.is_ready.
@@ -42,7 +45,8 @@ def enter_environment() -> None:
     python = os.path.join(venv, "bin", "python")
     is_there = os.path.exists(os.path.join(venv, "ready")) and os.access(python, os.X_OK)
     if is_there and os.path.realpath(sys.prefix) != venv:
-        os.execv(python, [python, "-I", os.path.join(HERE, "__main__.py"), *sys.argv[1:]])
+        start = [python, "-I", os.path.join(HERE, "__main__.py")]
+        os.execv(python, start + sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sandbox import Mistake, commands, dev
-from sandbox.laptop import bootstrap, network, paths, place
+from sandbox.laptop import bootstrap, network, paths, place, processes
 from sandbox.laptop.terminal import say
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ def make_ready(command: str) -> bool:
     """
     if command not in HIDDEN:
         network.refuse_foreign_endpoints(os.environ)
+        place.refuse_foreign()
     # The account and its builds run in the environment that is there: few replace it.
     replaces = command in FIRST and (command != "check" or not paths.ACCOUNT.exists())
     ready = bootstrap.is_ready() if replaces else bootstrap.is_made()
@@ -103,6 +104,9 @@ def make_ready(command: str) -> bool:
         return False
     if command not in ("up", "down", *HIDDEN):
         place.refuse_another()
+    if ready and command in ("up", "build") and "IS_BARE" not in os.environ:
+        # A build could look at the environment of what shows its log.
+        bootstrap.start_again(processes.own_environment() | {"IS_BARE": "yes"})
     if ready or command == "down":
         return True
     if command not in FIRST and not paths.ACCOUNT.exists():
@@ -162,7 +166,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except OSError as error:
-        hint = "mend it (is the disk full?), then type `python3 -m sandbox up`"
+        is_denied = isinstance(error, PermissionError)
+        likely = "`ls -ld` shows whose it is" if is_denied else "is the disk full?"
+        hint = f"mend it ({likely}), then type `python3 -m sandbox up`"
         print(f"error: {error}\nhint: {hint}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

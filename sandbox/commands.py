@@ -40,7 +40,6 @@ def up(_: argparse.Namespace) -> int:
             say(f"The sandbox was made in {was}: setting it up in {paths.ROOT}")
         else:
             place.note()
-            repository.tell_whose_fork()
         restart = not emulator.answers()
         if restart:
             emulator.stop()
@@ -145,7 +144,6 @@ def build(arguments: argparse.Namespace) -> int:
     from sandbox.builds import queue
     from sandbox.fork import repository
 
-    repository.tell_whose_fork()
     wanted = arguments.commit or stack.project().source_version
     commit = repository.commit_to_build(wanted)
     ended = show(queue.submit(commit, wanted, "root"), sys.stdout)
@@ -200,9 +198,7 @@ def env(_: argparse.Namespace) -> int:
 def status(_: argparse.Namespace) -> int:
     """show what runs, what is live, and the last builds; exit 1 if the last build failed"""
     from sandbox.builds import status as shown
-    from sandbox.fork import repository
 
-    repository.tell_whose_fork()
     for line in shown.lines():
         print(line)
     return 0 if shown.is_green() else 1

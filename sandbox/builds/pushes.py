@@ -9,6 +9,7 @@ from sandbox.builds import follow, queue
 from sandbox.builds.records import Build
 from sandbox.codebuild.project import NO_COMMIT
 from sandbox.fork import repository, webhook
+from sandbox.laptop.processes import git
 from sandbox.laptop.terminal import say
 
 INITIATOR = "GitHub-Hookshot/sandbox"
@@ -44,7 +45,10 @@ def why(push: webhook.Push, refusal: webhook.Refusal) -> list[str]:
     said = [f"{push.shown} is not built: {refusal.reason}"]
     if "HEAD_REF" in refusal.kinds and push.ref.startswith("refs/heads/"):
         branch = push.shown.replace("refs/heads/", "", 1)
-        said.append(f"hint: type `git checkout main && git merge {branch} && git push sandbox`")
+        way = f"git checkout main && git merge {branch}"
+        if not git("for-each-ref", "refs/heads/main", "refs/remotes/origin/main").stdout:
+            way = f"git branch -m {branch} main"
+        said.append(f"hint: type `{way} && git push sandbox`")
     if push.after == NO_COMMIT and push.ref == "refs/heads/main":
         said.append(follow.what_is_live())
     return said

@@ -1,47 +1,79 @@
-"""The bare repository below .sandbox/, its hook, and the remote that leads to it."""
+"""The bare repository below .sandbox/, its hooks, and the remote that leads to it."""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
-import shlex
+import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from sandbox import Mistake
-from sandbox.laptop import place
-from sandbox.laptop.files import place_programs
+from sandbox.laptop.files import delete, place_programs, write
+from sandbox.laptop.network import REGISTRY_VARIABLES
 from sandbox.laptop.paths import FOLDER, FORK, ROOT
-from sandbox.laptop.processes import clean_environment, outside_git, run
+from sandbox.laptop.processes import OWN_VARIABLES, clean_environment, run
 from sandbox.laptop.processes import git as clone_git
 from sandbox.laptop.terminal import one_line, say
 
 REMOTE = "sandbox"
+URL = str(FORK.relative_to(ROOT))  # so a clone that was moved or copied pushes to its own fork
 MOST_DEPTH = 25
 HELPER = "fork"  # git runs git-remote-fork for `origin`, which builds find: programs.REMOTE
 HOOK = """#!/bin/sh
 # A push has landed: hand its refs to the sandbox, which builds them and shows the build.
+rm -f ../moving
 cd ../.. || exit 1
 exec .sandbox/venv/bin/python -I -u sandbox/__main__.py receive
 """
-# A copy of the clone has a copy of its remote, which leads to this fork. Nobody sees that a push
-# from there lands here, so it is refused; a clone of the fork itself may push, as on GitHub.
-GUARD = """#!/bin/sh
-[ -z "$SANDBOX_CLONE" ] || [ "$SANDBOX_CLONE" -ef {clone} ] && exit 0
-echo "[sandbox] error: your clone is a copy of another, whose fork this is" >&2
-echo "[sandbox] hint: type \\`python3 -m sandbox up\\`: it makes a fork for the copy" >&2
-exit 1
+# Of two pushes at once, git tells one no more than "cannot lock ref". So it waits here until the
+# refs of the other are moved, two seconds at most, and hears what to do.
+TURN = """#!/bin/sh
+tries=0
+until ln -s "$PPID" ../moving 2>/dev/null || [ $((tries += 1)) -gt 40 ]; do
+  kill -0 "$(readlink ../moving)" 2>/dev/null && sleep 0.05 || rm -f ../moving
+done
+while read -r old new ref; do
+  [ "$(git rev-parse -q --verify "$ref" || printf %040d)" = "$old" ] && continue
+  echo "[sandbox] error: another push came at the same time, and was quicker" >&2
+  echo "[sandbox] hint: type your 'git push' again" >&2
+  rm -f ../moving
+  exit 1
+done
 """
-# What git runs at a push: it tells the hook above which clone is pushing.
-RECEIVE_PACK = (
-    "SANDBOX_CLONE=$(git=$(git rev-parse --git-common-dir 2>/dev/null) && "
-    'cd "$git" && pwd -P) git receive-pack'
+# git's own words for a repository that it trusts whomever it belongs to: trust in the clone is
+# trust in its fork.
+TRUSTING = "git -c 'safe.directory=*'"
+# What git runs at a push, beside the build: it has no more of the student's environment than the
+# build, which could look. And a build is coloured if `git push` prints to a terminal.
+RECEIVE_PACK = " ".join(
+    (
+        "exec env -i",
+        *(f'${{{name}+"{name}=${name}"}}' for name in OWN_VARIABLES),
+        *(f'${{{name}+"{name}=${{{name}##*@*}}"}}' for name in REGISTRY_VARIABLES),
+        '"PUSHED_IN=$(test -t 2 && echo terminal)"',
+        f"{TRUSTING} receive-pack",
+    )
 )
-SETTINGS = {
-    "core.hooksPath": "hooks",  # the student's own configuration may name another folder
-    "receive.denyDeleteCurrent": "ignore",  # as on GitHub once main is not the default branch
-    "uploadpack.allowAnySHA1InWant": "true",  # a build fetches its very commit
-    "receive.autogc": "false",  # a push need not wait for what the next line forbids
-    "gc.auto": "0",  # keeps commits that a forced push has left behind, for Start build
+# The files that make a folder a bare repository, and steer what git does in it:
+# https://git-scm.com/docs/gitrepository-layout
+FILES = {
+    "HEAD": "ref: refs/heads/main\n",
+    "config": """\
+[core]
+	repositoryFormatVersion = 0
+	bare = true
+	hooksPath = hooks  # the student's own configuration may name another folder
+[receive]
+	denyDeleteCurrent = ignore  # as on GitHub once main is not the default branch
+	autogc = false  # a push need not wait for what the last line forbids
+[uploadpack]
+	allowAnySHA1InWant = true  # a build fetches its very commit
+[gc]
+	auto = 0  # keeps commits that a forced push has left behind, for Start build
+""",
 }
 
 
@@ -52,68 +84,91 @@ def git(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]
 
 
 def make() -> None:
-    """Make the fork, its hook and the remote, or mend what is missing of them."""
-    if git("rev-parse", "--is-bare-repository", check=False).stdout.strip() != "true":
-        env = clean_environment(FOLDER)
-        run("git", "init", "-q", "--bare", "--template=", FORK, env=env)
-        git("symbolic-ref", "HEAD", "refs/heads/main")
-    for key, value in SETTINGS.items():
-        git("config", key, value)
+    """Make the fork and the remote, or mend what is missing or broken of them."""
+    if not is_whole():
+        make_anew()
     place_hooks()
-    clone_git("config", f"remote.{REMOTE}.url", FORK)
-    clone_git("config", f"remote.{REMOTE}.fetch", f"+refs/heads/*:refs/remotes/{REMOTE}/*")
-    # The branch at hand, whatever push.default says.
-    clone_git("config", f"remote.{REMOTE}.push", "HEAD")
-    clone_git("config", f"remote.{REMOTE}.receivepack", RECEIVE_PACK)
+    for key, value in {
+        "url": URL,
+        "fetch": f"+refs/heads/*:refs/remotes/{REMOTE}/*",
+        "push": "HEAD",  # the branch at hand, whatever push.default says
+        "receivepack": RECEIVE_PACK,
+        "uploadpack": f"{TRUSTING} upload-pack",
+    }.items():
+        clone_git("config", f"remote.{REMOTE}.{key}", value)
 
 
 def place_hooks() -> None:
-    """See to it that the fork has these hooks and no others."""
-    clone = clone_git("rev-parse", "--git-common-dir").stdout.rstrip("\n")
-    guard = GUARD.format(clone=shlex.quote(str(ROOT / clone)))
-    place_programs(FORK / "hooks", {"pre-receive": guard, "post-receive": HOOK})
+    """See to it that the fork has these hooks and settings, and no others."""
+    for folder in ("objects", "refs/heads"):
+        (FORK / folder).mkdir(parents=True, exist_ok=True)
+    for name, text in FILES.items():
+        with contextlib.suppress(OSError, ValueError):
+            if (FORK / name).read_text(encoding="utf-8") == text:
+                continue
+        write(FORK / name, text)
+    place_programs(FORK / "hooks", {"pre-receive": TURN, "post-receive": HOOK})
 
 
-def remote_url() -> str:
-    """Return where the clone's remote leads, or nothing."""
-    return clone_git("config", "--get", f"remote.{REMOTE}.url", check=False).stdout.rstrip("\n")
+def is_whole() -> bool:
+    """Tell whether git can read all that is in the fork, and nothing of it is elsewhere.
+
+    A power cut can leave what was written just before it empty, and a build can do anything.
+    """
+    parts = {FORK, *FORK.glob("*"), *FORK.glob("*/*")} - {FORK / "hooks"}
+    if not (FORK / "refs" / "heads").is_dir() or any(part.is_symlink() for part in parts):
+        return False
+    found = git("fsck", "--no-dangling", "--no-progress", check=False)
+    # It fails, too, for an old commit of the student's that git would not make like that today.
+    said = (found.stdout + found.stderr).splitlines()
+    return not found.returncode or all(line.startswith(("error in ", "warn")) for line in said)
 
 
-def is_ours(url: str) -> bool:
-    """Tell whether a remote leads to a fork that a sandbox has made."""
-    return url.endswith(f"/{FOLDER.name}/{FORK.name}")
+def make_anew() -> None:
+    """Make the fork from what the clone has of it, and say what only the fork had."""
+    had = refs(git, "refs/")
+    known = refs(clone_git, f"refs/remotes/{REMOTE}/")
+    wanted = {ref.replace(f"remotes/{REMOTE}", "heads"): commit for ref, commit in known.items()}
+    wanted.pop("refs/heads/HEAD", None)
+    there = [not clone_git("cat-file", "-e", had[ref], check=False).returncode for ref in had]
+    wanted |= dict(itertools.compress(had.items(), there))
+    if os.path.lexists(FORK):
+        say("The fork is broken: it is made anew from this clone")
+        delete(FORK)
+    place_hooks()
+    if wanted:
+        push(*(f"{commit}:{ref}" for ref, commit in wanted.items()))
+    for ref in {ref for ref, commit in had.items() if wanted.get(ref) != commit}:
+        say(f"{one_line(ref)} was at {had[ref][:7]}, which this clone does not have")
+
+
+def refs(of: Callable[..., subprocess.CompletedProcess[str]], *prefix: str) -> dict[str, str]:
+    """Return the refs of a repository, as far as git can read them, and what each leads to."""
+    listed = of("for-each-ref", "--format=%(refname) %(objectname)", *prefix, check=False)
+    return dict(line.split(" ") for line in listed.stdout.splitlines())  # no name has a blank
 
 
 def keep_remote_of_student() -> None:
     """Raise Mistake if the clone has a remote of the student's own by the name of the fork's."""
-    url = remote_url()
-    if url and not is_ours(url):
+    url = clone_git("config", "--get", f"remote.{REMOTE}.url", check=False).stdout.rstrip("\n")
+    if url and not url.endswith(URL):
         raise Mistake(
             f"this clone has a remote named {REMOTE} already, for {url}",
             f"type `git remote rename {REMOTE} other`, then `python3 -m sandbox up`",
         )
 
 
-def fork_of_another() -> str | None:
-    """Return where the remote leads if that is a fork which the sandbox of another clone made."""
-    url = remote_url()
-    return url if is_ours(url) and Path(url) != FORK and Path(url).exists() else None
-
-
-def tell_whose_fork() -> None:
-    """Say so if a push goes to the fork of another clone, which nobody would notice."""
-    if url := fork_of_another():
-        say(f"The remote {REMOTE} leads to the fork of another clone: {url}")
-        say("hint: after `python3 -m sandbox up` here it leads to the fork of this one")
-
-
 def remove_remote() -> None:
-    """Remove the remote from the student's clone, unless it leads to a fork in use elsewhere.
+    """Remove the remote from the clone, unless it is the student's own or in use elsewhere.
 
-    Worktrees of one repository share it. That of a copy is a copy, and goes.
+    All worktrees of a clone have the same remotes, and each can have a fork of its own.
     """
-    if is_ours(remote_url()) and (place.before() or not fork_of_another()):
-        clone_git("remote", "remove", REMOTE, check=False)
+    listed = clone_git("worktree", "list", "--porcelain", check=False).stdout
+    trees = map(Path, re.findall("^worktree (.*)$", listed, re.MULTILINE))
+    if not any((tree / URL).exists() for tree in trees if tree != ROOT):
+        with contextlib.suppress(Mistake):
+            keep_remote_of_student()
+            clone_git("remote", "remove", REMOTE)
 
 
 def commit_of(name: str) -> str | None:
@@ -151,13 +206,13 @@ def push_head() -> None:
         ahead = clone_git("merge-base", "--is-ancestor", main, head, check=False)
         if found.stdout.strip() not in ("main", "master") or ahead.returncode:
             return
-    # Without the hook: the caller starts the build and shows it.
-    run(
-        *("git", "-c", "core.hooksPath=/dev/null", "push", "-q", "--no-verify"),
-        *("--receive-pack", "git -c core.hooksPath=/dev/null receive-pack"),
-        *(FORK, "HEAD:refs/heads/main"),
-        env=outside_git(),
-    )
+    push("HEAD:refs/heads/main")
+
+
+def push(*refspecs: str) -> None:
+    """Push from the clone without the hooks: nothing is built."""
+    receive_pack = f"{TRUSTING} -c core.hooksPath=/dev/null receive-pack"
+    clone_git("push", "-q", "--no-verify", "--receive-pack", receive_pack, FORK, *refspecs)
 
 
 def way_to_main(head: str, main: str) -> str:
@@ -184,10 +239,12 @@ def check_out(commit: str, folder: Path, origin: str, depth: int) -> None:
     what git says if it fails.
     """
     env = clean_environment(folder.parent) | {"GIT_CONFIG_GLOBAL": os.devnull}
-    fetch = ["fetch", "-q", f"--depth={depth}", FORK.as_uri(), commit]
-    if not 0 < depth <= MOST_DEPTH:
+    fetch = ["fetch", "-q", "--upload-pack", f"{TRUSTING} upload-pack"]
+    if 0 < depth <= MOST_DEPTH:
+        fetch += [f"--depth={depth}", FORK.as_uri(), commit]
+    else:
         everything = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
-        fetch = ["fetch", "-q", "--no-tags", FORK.as_uri(), commit, *everything]
+        fetch += ["--no-tags", FORK.as_uri(), commit, *everything]
     for arguments in (
         ["init", "-q", "--template="],
         fetch,

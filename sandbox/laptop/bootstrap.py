@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,7 +28,7 @@ from sandbox.laptop.paths import (
     VENV,
     cache,
 )
-from sandbox.laptop.processes import git, run
+from sandbox.laptop.processes import git, outside_git, run
 from sandbox.laptop.terminal import busy, grown, in_colour, say
 
 READY = VENV / "ready"
@@ -51,7 +51,11 @@ def check_clone() -> None:
             "install it (`sudo apt install git`, or `xcode-select --install` on macOS) "
             "and try again",
         )
-    top = git("rev-parse", "--show-toplevel", check=False)
+    # Not as all other calls, which trust the clone: the student's own git has to, too.
+    top = run("git", "rev-parse", "--show-toplevel", env=outside_git(), check=False)
+    if advice := re.search(r"git config .*safe\.directory .*", top.stderr):
+        said = top.stderr.partition("\n")[0].partition(": ")[2]
+        raise Mistake(said, f"type `{advice[0]}`, then `python3 -m sandbox up`")
     if top.returncode or Path(top.stdout.rstrip("\n")).resolve() != ROOT:
         raise Mistake(
             f"{ROOT} is not a git clone, so there is nothing to push",
@@ -92,9 +96,9 @@ def works() -> bool:
     return PYTHON.exists() and not run(*asked, check=False).returncode
 
 
-def start_again() -> NoReturn:
-    """Start this program again, in the sandbox's environment."""
-    os.execv(PYTHON, [str(PYTHON), "-I", str(MAIN), *sys.argv[1:]])
+def start_again(env: Mapping[str, str] = os.environ) -> NoReturn:
+    """Start this program again, in the sandbox's environment and with these variables."""
+    os.execve(PYTHON, [str(PYTHON), "-I", str(MAIN), *sys.argv[1:]], env)
 
 
 def enter(meanwhile: Meanwhile, end_what_runs: Callable[[], None]) -> None:

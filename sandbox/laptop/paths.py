@@ -47,11 +47,14 @@ def outside(root: Path) -> Path:
     """
     name = hashlib.sha256(os.fsencode(root)).hexdigest()[:12]
     for parent in map(os.path.realpath, ("/var/tmp", "/tmp")):
-        if os.access(parent, os.W_OK | os.X_OK):
-            flags = os.statvfs(parent).f_flag
-            if not flags & getattr(os, "ST_NOEXEC", 0):
-                return Path(parent) / f"codebuild-{os.getuid()}-{name}"
+        if os.access(parent, os.W_OK | os.X_OK) and runs_programs(parent):
+            return Path(parent) / f"codebuild-{os.getuid()}-{name}"
     return root / FOLDER.name / "outside"
+
+
+def runs_programs(folder: str | Path) -> bool:
+    """Tell whether the disk that a folder is on is mounted so that its programs can run."""
+    return not os.statvfs(folder).f_flag & getattr(os, "ST_NOEXEC", 0)
 
 
 OUTSIDE = outside(ROOT)

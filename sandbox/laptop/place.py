@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sandbox import Mistake
 from sandbox.laptop import files
-from sandbox.laptop.paths import FOLDER, ROOT, cache, outside
+from sandbox.laptop.paths import FOLDER, ROOT, cache, outside, runs_programs
 from sandbox.laptop.terminal import busy, say
 
 NOTE = FOLDER / "place"
@@ -26,13 +26,32 @@ REFUSED = (
 
 
 def refuse_path() -> None:
-    """Raise Mistake if some program that is needed cannot work in a folder of this name."""
+    """Raise Mistake if some program that is needed cannot work in this folder."""
+    move = f"`mv {shlex.quote(str(ROOT))} ~/hello-user`"
     for pattern, why in REFUSED:
         if found := pattern.search(str(ROOT)):
             raise Mistake(
                 f"the path of this folder, {str(ROOT)!r}, has {why}: {found[0]!r}",
-                f"rename the folder, as with `mv {shlex.quote(str(ROOT))} ~/hello-user`",
+                f"rename the folder, as with {move}",
             )
+    if not runs_programs(ROOT):
+        raise Mistake(
+            f"no program can run in {ROOT}: its disk is mounted with the option noexec",
+            f"move the folder to another disk, as with {move}",
+        )
+
+
+def refuse_foreign() -> None:
+    """Raise Mistake if the sandbox is another user's, as after a `sudo`."""
+    if FOLDER.exists() and not os.access(FOLDER, os.R_OK | os.W_OK | os.X_OK):
+        owner = f"#{FOLDER.stat().st_uid}"
+        with contextlib.suppress(KeyError):
+            owner = FOLDER.owner()
+        raise Mistake(
+            f"{FOLDER} belongs to {owner}, and only {owner} may open it",
+            f"type `sudo -u {shlex.quote(owner)} python3 -m sandbox down`, which removes it, "
+            "then `python3 -m sandbox up`",
+        )
 
 
 def note() -> None:

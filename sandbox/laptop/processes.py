@@ -20,6 +20,11 @@ from sandbox.laptop.paths import MAIN, PYTHON, ROOT
 if TYPE_CHECKING:
     import psutil
 
+# What our programs need to know of the student's environment, beside the way to the network.
+OWN_VARIABLES = (
+    *("HOME", "PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "NO_COLOR"),
+    *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "UV_CACHE_DIR", "PIP_CACHE_DIR"),
+)
 SYSTEM_PATH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
 
 
@@ -38,6 +43,12 @@ def clean_environment(home: Path, *path: Path) -> dict[str, str]:
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_TERMINAL_PROMPT": "0",
     }
+
+
+def own_environment() -> dict[str, str]:
+    """Return the student's environment without what our programs need not know."""
+    known = {name: os.environ[name] for name in OWN_VARIABLES if name in os.environ}
+    return way_to_registry() | known
 
 
 def outside_git() -> dict[str, str]:
@@ -77,8 +88,12 @@ def run(
 
 
 def git(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run git in the student's clone, with the student's own settings."""
-    return run("git", *arguments, env=outside_git(), check=check)
+    """Run git in the student's clone, with the student's own settings.
+
+    Where the clone is told and not looked for, git works in it whomever it belongs to.
+    """
+    here = (f"--git-dir={ROOT / '.git'}", f"--work-tree={ROOT}")
+    return run("git", *here, *arguments, env=outside_git(), check=check)
 
 
 def words_of(*module: str) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import subprocess
 import sys
 import threading
 import time
@@ -60,34 +59,9 @@ def in_colour(stream: TextIO) -> bool:
 def pushed_in_colour() -> bool:
     """Tell whether the `git push` that this hook belongs to prints to a terminal with colours.
 
-    The hook's own output is a pipe to git, which hands it on; so git's own stderr is looked at. Its
-    environment, with NO_COLOR and TERM, is this one's, as the fork is a folder of this machine.
+    The hook's own output is a pipe to git, which hands it on: so the remote's settings ask.
     """
-    if not colours_wanted():
-        return False
-    import psutil
-
-    with contextlib.suppress(psutil.Error, OSError):
-        for parent in psutil.Process().parents():
-            words = parent.cmdline()
-            if words and os.path.basename(words[0]) == "git" and "push" in words:
-                return prints_to_terminal(parent.pid)
-    return False
-
-
-def prints_to_terminal(pid: int) -> bool:
-    """Tell whether a process of the student's has a terminal as its stderr."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            return os.readlink(f"/proc/{pid}/fd/2").startswith(("/dev/pts/", "/dev/tty"))
-        return False
-    listed = subprocess.run(
-        ["/usr/sbin/lsof", "-a", "-p", str(pid), "-d", "2", "-Fn"],
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
-    return any(line.startswith("n/dev/tty") for line in listed.stdout.splitlines())
+    return colours_wanted() and os.environ.get("PUSHED_IN") == "terminal"
 
 
 @contextlib.contextmanager

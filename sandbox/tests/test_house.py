@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import parso
 import pytest
 
 from sandbox.laptop.paths import ROOT
@@ -106,6 +107,14 @@ def test_file_is_short(path):
     lines = path.read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 300
     assert max(map(len, lines), default=0) <= 100
+
+
+@pytest.mark.parametrize("name", ["__init__.py", "__main__.py"])
+def test_old_python_can_read_the_line_that_it_is_told(name):
+    """A Python that cannot read the whole file says SyntaxError in place of what to install."""
+    grammar = parso.load_grammar(version="2.7")
+    text = (SANDBOX / name).read_text(encoding="ascii")
+    assert [error.message for error in grammar.iter_errors(grammar.parse(text))] == []
 
 
 def run(*command):

@@ -1,4 +1,4 @@
-"""Processes of ours, and how their end is waited for."""
+"""Processes of ours: how their end is waited for, and what others can see of them."""
 
 import subprocess
 import sys
@@ -47,3 +47,33 @@ def test_gentle_end_lets_a_process_end_by_itself():
         started.stdout.readline()
         processes.end([psutil.Process(started.pid)])
         assert started.wait() == 7
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+def test_no_process_of_ours_beside_a_build_has_the_student_s_token(quick):
+    """A build may look at the environment of each process of its user."""
+    env = quick.env | {"GITHUB_TOKEN": "seen-by-a-build"}
+    look = (
+        "import glob\n"
+        "for name in glob.glob('/proc/[0-9]*/environ'):\n"
+        "    try:\n"
+        "        if b'GITHUB_TOKEN=seen-by' in open(name, 'rb').read():\n"
+        "            words = open(name.replace('environ', 'cmdline')).read().split(chr(0))\n"
+        "            print('TOKEN', *words)\n"
+        "    except OSError:\n"
+        "        pass\n"
+    )
+
+    def seen():
+        return [line.strip() for line in quick.log().splitlines() if line.startswith("TOKEN")]
+
+    quick.write("look.py", look)
+    quick.say("looks", "python look.py")
+    assert "SUCCEEDED" in quick.type("git", "push", "sandbox", env=env).stderr
+    assert seen() == ["TOKEN git push sandbox"]  # the student's own, which says that it looks
+    quick.sandbox("build", env=env)
+    assert seen() == []
+    quick.commit("Built by up")
+    quick.sandbox("up", env=env)
+    assert quick.builds()[-1]["commit"] == quick.git("rev-parse", "HEAD").stdout.strip()
+    assert seen() == []

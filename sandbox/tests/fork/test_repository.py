@@ -156,7 +156,9 @@ def test_two_pushes_at_once_leave_one_with_a_hint(clone, tmp_path):
         assert "hint: type your 'git push' again" in late or "(fetch first)" in late
 
 
-@pytest.mark.parametrize("left", ["1", "no number", str(os.getpid())], ids=["1", "no number", "living"])
+@pytest.mark.parametrize(
+    "left", ["1", "no number", str(os.getpid())], ids=["1", "no number", "living"]
+)
 def test_push_does_not_wait_for_one_that_has_died(clone, left):
     (clone / ".sandbox" / "moving").symlink_to(left)
     new = commit(clone)

@@ -556,7 +556,7 @@ def test_up_while_a_build_releases_does_not_take_the_release_back(quick, tmp_pat
     up = subprocess.Popen(
         [quick.clone / ".sandbox" / "venv" / "bin" / "python", "-c", script],
         cwd=quick.clone,
-        env=quick.env,
+        env=quick.env | {"IS_BARE": "yes"},  # else it would start itself again, without the above
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

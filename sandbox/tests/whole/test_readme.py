@@ -109,6 +109,8 @@ def aws_account(tmp_path):
     )
     try:
         url = f"http://127.0.0.1:{port}"
+        # A terminal for AWS has no AWS_ENDPOINT_URL: chapter 8 stops where there is one.
+        (tmp_path / "config").write_text(f"[default]\nendpoint_url = {url}\n")
         for _ in range(600):
             try:
                 direct().open(url + "/_ministack/health", timeout=5).close()
@@ -116,7 +118,7 @@ def aws_account(tmp_path):
             except OSError:
                 time.sleep(0.1)
         yield {
-            "AWS_ENDPOINT_URL": url,
+            "AWS_CONFIG_FILE": str(tmp_path / "config"),
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_PAGER": "",
@@ -231,5 +233,31 @@ def test_reference_shows_commands_that_aws_takes(aws_account, tmp_path):
         for block in blocks:
             said, status = terminal.type(block.text)
             assert status == 0, f"{block.text}\n{said}"
+    finally:
+        terminal.close()
+
+
+@pytest.mark.parametrize(
+    ("env", "aws", "said"),
+    [
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "true", "STOP: open a new terminal"),
+        ({}, "false", "STOP: aws login, then this again"),
+    ],
+    ids=["in the laptop's terminal", "logged out"],
+)
+def test_chapter_8_stops_in_a_terminal_that_means_another_account(env, aws, said):
+    [first] = [block for block in TUTORIAL.blocks if "AWS_ENDPOINT_URL" in block.text]
+    terminal = Terminal(ROOT, env, f"aws() {{ {aws}; }}; git() {{ echo pushed; }}")
+    try:
+        assert terminal.type(first.text)[0] == said
+    finally:
+        terminal.close()
+
+
+def test_chapter_8_waits_for_no_build_that_is_not_there():
+    [wait] = [block for block in TUTORIAL.blocks if "start-build" in block.text]
+    terminal = Terminal(ROOT, {}, "aws() { false; }; curl() { true; }")
+    try:
+        assert terminal.type(wait.text)[1] == 0
     finally:
         terminal.close()

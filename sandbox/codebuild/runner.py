@@ -91,7 +91,7 @@ def run(request: Request, project: Project, machine: Machine, log: Log) -> Outco
         exported = shell.get(exportable(spec, project))
         for name, value in exported.items():
             log.note(f"exported variable {name}={value}")
-        return replace(outcome, exported=exported)
+        return replace(outcome, exported={name: log.shown(exported[name]) for name in exported})
     finally:
         shell.close()
 

@@ -60,7 +60,8 @@ class Painter:
 
     def change(self, codes: str) -> None:
         """Read the numbers of an SGR sequence."""
-        numbers = [int(code) if code.isdigit() else 0 for code in re.split("[;:]", codes)][:32]
+        # A terminal takes a number that is too large, as one that is missing, for nothing.
+        numbers = [int(code[:4] or 0) for code in re.split("[;:]", codes)[:32]]
         while numbers:
             code = numbers.pop(0)
             if code == 0:

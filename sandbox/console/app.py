@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import (
-    FileResponse,
     HTMLResponse,
     JSONResponse,
     RedirectResponse,
@@ -24,18 +26,33 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from sandbox import Mistake
+from sandbox.builds import queue
 from sandbox.builds.records import Build, load
 from sandbox.console import follow, guard, key, pages, start
 from sandbox.console.render import render
 
 HERE = Path(__file__).parent
 FORM = 64 << 10  # bytes
+
+
+class Digits(Convertor[int]):
+    """A number in an address, of so many digits as Python reads."""
+
+    regex = "[0-9]{1,9}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
 TABS = ("phases", "reports", "variables", "details")
 
 
 def page(name: str, status: int = 200, **values: Any) -> Response:
     """Return a page."""
-    return HTMLResponse(render(f"{name}.html", **values), status)
+    return HTMLResponse(render(f"{name}.html", **values).encode(errors="replace"), status)
 
 
 def build_of(request: Request) -> Build:
@@ -70,15 +87,29 @@ def tab(request: Request) -> Response:
 
 
 def raw(request: Request) -> Response:
-    """Send a build's log as it is, piece by piece."""
+    """Send a build's log as it is, piece by piece: as much as there is now, if it grows."""
     build = build_of(request)
-    disposition = "attachment" if "download" in request.query_params else "inline"
-    return FileResponse(
-        build.log,
-        media_type="text/plain; charset=utf-8",
-        filename=f"build-{build.number}.log",
-        content_disposition_type=disposition,
+    try:
+        stream = open(build.log, "rb")
+    except OSError:
+        raise HTTPException(404, "this log is gone") from None
+    size = os.fstat(stream.fileno()).st_size
+    kind = "attachment" if "download" in request.query_params else "inline"
+    headers = {
+        "Content-Length": str(size),
+        "Content-Disposition": f'{kind}; filename="build-{build.number}.log"',
+    }
+    return StreamingResponse(
+        sent(stream, size), headers=headers, media_type="text/plain; charset=utf-8"
     )
+
+
+def sent(stream: BinaryIO, size: int) -> Iterator[bytes]:
+    """Yield so many bytes of a file, and close it."""
+    with stream:
+        while size and (piece := stream.read(min(size, 1 << 16))):
+            size -= len(piece)
+            yield piece
 
 
 async def events(request: Request) -> Response:
@@ -117,6 +148,14 @@ async def start_build(request: Request) -> Response:
     return RedirectResponse(f"/console/builds/{build.number}", 303)
 
 
+async def stop_build(request: Request) -> Response:
+    """Stop a build that runs or waits."""
+    await form_of(request)
+    build = await run_in_threadpool(build_of, request)
+    await run_in_threadpool(queue.stop, build)
+    return RedirectResponse(f"/console/builds/{build.number}", 303)
+
+
 def called_before(request: Request) -> Response:
     """Lead from the address of an answer, when it is loaded again, to the project."""
     return RedirectResponse("/console/", 303)
@@ -147,16 +186,18 @@ def refused() -> ASGIApp:
 @functools.cache
 def application() -> ASGIApp:
     """Return the console, for paths that begin with /console."""
+    register_url_convertor("few", Digits())
     routes = [
         Route("/", project),
         Route("/state", state),
         Route("/builds", start_build, methods=["POST"]),
         Route("/call", call, methods=["POST"]),
         Route("/call", called_before),
-        Route("/builds/{number:int}", log),
-        Route("/builds/{number:int}/log", raw),
-        Route("/builds/{number:int}/events", events),
-        Route("/builds/{number:int}/{tab}", tab),
+        Route("/builds/{number:few}/stop", stop_build, methods=["POST"]),
+        Route("/builds/{number:few}", log),
+        Route("/builds/{number:few}/log", raw),
+        Route("/builds/{number:few}/events", events),
+        Route("/builds/{number:few}/{tab}", tab),
         Route("/function", function),
         Mount("/static", StaticFiles(directory=HERE / "static")),
     ]

@@ -97,8 +97,9 @@ def bar(build: Build, x: float, width: float, scale: float) -> Bar:
 
 
 def seconds(build: Build) -> float:
-    """Return how long a build ran."""
-    return (build.ended or 0) - (build.started or 0) if build.ended and build.started else 0.0
+    """Return how long a build ran, which is 36 hours at most."""
+    took = (build.ended or 0) - (build.started or 0) if build.ended and build.started else 0.0
+    return min(took, 36 * 3600.0)
 
 
 @dataclass(frozen=True)

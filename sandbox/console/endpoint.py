@@ -67,18 +67,6 @@ def ask_live() -> Live:
 
 
 live: Remembered[Live] = Remembered(ask_live)
-first_answers: dict[str, Answer] = {}
-
-
-def first_answer(now: Live) -> Answer | None:
-    """Return how the endpoint answered, warm, when a page first showed this version as live."""
-    if now.version not in first_answers:
-        try:
-            call(now.url, None)  # which starts the function's environment
-            first_answers[now.version] = call(now.url, None)
-        except OSError:
-            return None
-    return first_answers[now.version]
 
 
 def call(url: str, user: str | None) -> Answer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -68,11 +67,11 @@ def cookie_name() -> str:
 
 def cookie_of(request: Request) -> str:
     """Return the key that a browser has kept, or nothing."""
-    try:
-        found = SimpleCookie(request.headers.get("cookie", ""))
-    except CookieError:
-        return ""
-    return found[cookie_name()].value if cookie_name() in found else ""
+    for each in request.headers.get("cookie", "").split(";"):  # others' may be of any form
+        name, _, value = each.partition("=")
+        if name.strip() == cookie_name():
+            return value.strip()
+    return ""
 
 
 def with_cookie(request: Request) -> Response:

@@ -143,7 +143,7 @@ def with_failure(html: Markup, told: str, hint: str) -> Markup:
 def search(path: Path, wanted: str, most: int = 200) -> list[tuple[int, Markup]]:
     """Return the lines of a log that contain a text, in any case, with their numbers from 1."""
     found = []
-    needle = wanted.lower().encode()
+    needle = wanted.lower().encode(errors="replace")
     with open(path, "rb") as stream:
         for number, line in enumerate(iter(lambda: stream.readline(1 << 16), b""), 1):
             if needle in line.lower():

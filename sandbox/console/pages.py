@@ -14,6 +14,7 @@ from sandbox.account.state import ALIAS
 from sandbox.builds import progress, records
 from sandbox.builds.records import Build
 from sandbox.codebuild.buildspec import PHASES
+from sandbox.codebuild.reports import Report
 from sandbox.console import chart, endpoint
 from sandbox.console import function as function_page
 from sandbox.console import log as log_page
@@ -82,7 +83,7 @@ def common() -> dict[str, Any]:
 def project(before: str | None = None) -> dict[str, Any]:
     """Return the values of the page of the project."""
     numbers = records.numbers()[::-1]
-    if before and before.isdigit():
+    if before and re.fullmatch("[0-9]{1,9}", before):
         numbers = [number for number in numbers if number < int(before)]
     builds = list(filter(None, map(records.load, numbers[:HISTORY])))
     last = newest()
@@ -96,7 +97,6 @@ def project(before: str | None = None) -> dict[str, Any]:
         "newest": last,
         "phases": picture(last) if last else [],
         "since": since(now.version, drawn) if now else None,
-        "first": endpoint.first_answer(now) if now else None,
         "answer": None,
         "failure": "",
         "user": None,
@@ -180,15 +180,31 @@ def tab(build: Build, name: str) -> dict[str, Any]:
     if name == "phases":
         values["rows"] = phase_rows(build)
     elif name == "reports":
-        found = read_json(build.cases)
-        values["reports"] = found if isinstance(found, list) else []
+        values["reports"] = ()
+        with contextlib.suppress(TypeError, ValueError):
+            values["reports"] = records.made(tuple[Report, ...], read_json(build.cases))
         values["trend"] = chart.trend(list(islice(records.newest_first(), 60))[::-1])
     elif name == "variables":
-        read = progress.read(build.progress).variables
         values["variables"] = [
-            (each, each.kind != "PLAINTEXT" or bool(SECRET.search(each.name))) for each in read
+            (each, is_secret(each.name, each.kind)) for each in variables_of(build)
+        ]
+    elif name == "details":
+        secret = {each.name for each in variables_of(build) if is_secret(each.name, each.kind)}
+        values["exported"] = [
+            (each, value, each in secret or is_secret(each))
+            for each, value in build.exported.items()
         ]
     return values
+
+
+def variables_of(build: Build) -> tuple[progress.Variable, ...]:
+    """Return the variables that project and buildspec have set."""
+    return progress.read(build.progress).variables
+
+
+def is_secret(name: str, kind: str = "PLAINTEXT") -> bool:
+    """Tell whether a variable is not to be shown: by where it is kept, or by its name."""
+    return kind != "PLAINTEXT" or bool(SECRET.search(name))
 
 
 def phase_rows(build: Build) -> list[dict[str, Any]]:

@@ -78,6 +78,7 @@ def environment() -> jinja2.Environment:
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
+        finalize=lambda value: harmless(value) if type(value) is str else value,  # not Markup
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -90,7 +91,6 @@ def environment() -> jinja2.Environment:
         "label": label,
         "tone": tone,
         "line": one_line,
-        "text": harmless,
         "subject": subject,
     }
     made.globals |= {"token": key.TOKEN}

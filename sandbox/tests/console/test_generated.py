@@ -1,0 +1,178 @@
+"""Pages of what nobody has written: whatever a record, a log or an address holds."""
+
+import contextlib
+import io
+import json
+import re
+import zipfile
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from sandbox.builds import records
+from sandbox.builds.records import Build
+from sandbox.console import app, function, pages
+
+TEXTS = st.text(st.characters(exclude_categories=()), max_size=30)  # surrogates, too
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=5,
+)
+ESCAPES = st.sampled_from(
+    [
+        *(b"\x1b[", b"\x1b[31m", b"\x1b[0m", b"\x1b]0;", b"\x07", b"\x1b", b"m", b";", b"38;5;"),
+        *(b"9" * 5000, "²".encode(), b"\r", b"\n", b"\xff\x9b", "\u2028\x85\u202e".encode()),
+        *(b"<b>", b"E  "),
+    ]
+)
+LOGS = st.lists(ESCAPES | st.binary(max_size=20), max_size=12).map(b"".join)
+TIMES = st.floats(0, 2e9)
+EVENTS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "event": st.sampled_from(
+                ["phase", "command", "output", "command ended", "phase ended", "variable"]
+            ),
+            "at": TIMES | ODD,
+            "offset": st.integers(0, 300) | ODD,
+            "name": st.sampled_from(["DOWNLOAD_SOURCE", "BUILD"]) | ODD,
+            "text": TEXTS | ODD,
+            "status": st.sampled_from([0, 1, "SUCCEEDED", "FAILED"]) | ODD,
+            "code": TEXTS | ODD,
+            "message": TEXTS | ODD,
+            "kind": st.just("PLAINTEXT") | ODD,
+            "value": TEXTS | ODD,
+        }
+    ),
+    max_size=10,
+)
+CASES = st.fixed_dictionaries(
+    {
+        "name": TEXTS | ODD,
+        "suite": TEXTS | ODD,
+        "status": st.sampled_from(["SUCCEEDED", "FAILED"]) | ODD,
+        "seconds": TIMES | ODD,
+        "message": TEXTS | ODD,
+    }
+)
+REPORTS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "group": TEXTS | ODD,
+            "status": st.sampled_from(["SUCCEEDED", "FAILED"]) | ODD,
+            "message": TEXTS | ODD,
+            "counts": st.lists(st.tuples(TEXTS, st.integers(0, 99))) | ODD,
+            "files": st.lists(TEXTS) | ODD,
+            "cases": st.lists(CASES, max_size=3) | ODD,
+        }
+    )
+    | ODD,
+    max_size=3,
+)
+RECORD = json.loads(json.dumps(vars(Build(
+    number=1, id="a", commit="c" * 40, source_version="main", initiator="root", submitted=1.0
+))))  # fmt: skip
+RECORDS = st.builds(
+    lambda changes, status: RECORD | {"started": 2.0, "ended": 3.0} | changes | status,
+    st.dictionaries(st.sampled_from([*RECORD]), ODD, max_size=4),
+    st.just({}) | st.sampled_from(["SUCCEEDED", "FAILED", "QUEUED"]).map(lambda s: {"status": s}),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def folder(tmp_path_factory):
+    """A folder of builds that no account knows."""
+    made = tmp_path_factory.mktemp("builds")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(records, "BUILDS", made)
+        (made / "1").mkdir()
+        yield made / "1"
+
+
+def write(folder, record, log=b"", events=(), reports=()):
+    dump = lambda value: json.dumps(value)  # noqa: E731
+    (folder / "build.json").write_text(dump(record))
+    (folder / "log").write_bytes(log)
+    (folder / "progress").write_text("".join(dump(event) + "\n" for event in events))
+    (folder / "reports.json").write_text(dump(list(reports)))
+
+
+def shown(name, values):
+    """Return a page as it is sent; nothing in it can move a cursor or turn a text."""
+    text = app.page(name, **values).body.decode()
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text)
+    return text
+
+
+def show_all(query=""):
+    """Make each page that shows a build."""
+    shown("project", pages.project(query))
+    build = records.load(1)
+    if build:
+        shown("log", pages.log(build, query))
+        shown("log", pages.log(build, ""))
+        for tab in app.TABS:
+            shown(tab, pages.tab(build, tab))
+
+
+GENERATED = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@GENERATED
+@given(RECORDS)
+@example(RECORD | {"phases": [{"name": "BUILD"}], "ended": 3.0, "started": 2.0})
+@example(RECORD | {"started": float("nan"), "ended": 1e300})
+@example(RECORD | {"reports": [{"counts": [["SUCCEEDED", "x"]]}]})
+@example(RECORD | {"reason": "\ud800", "status": "FAILED", "exported": ["x"]})
+def test_record_of_any_content_has_pages(folder, record):
+    write(folder, record)
+    show_all()
+
+
+@GENERATED
+@given(EVENTS, REPORTS)
+@example([], [{"group": "x", "cases": [{"seconds": float("inf")}]}])
+def test_progress_and_reports_of_any_content_have_pages(folder, events, reports):
+    write(folder, RECORD | {"status": "FAILED", "started": 2.0}, b"x\n" * 99, events, reports)
+    show_all()
+
+
+@GENERATED
+@given(LOGS, st.booleans())
+@example(b"\x1b[" + b"1" * 5000 + b"m", True)
+def test_log_of_any_bytes_has_a_page(folder, log, in_command):
+    offsets = {"at": 1.0, "offset": 0}
+    events = [{"event": "phase", "name": "BUILD", **offsets}]
+    if in_command:
+        events += [{"event": "command", "text": "x", **offsets}, {"event": "output", **offsets}]
+        events += [{"event": "command ended", "status": 1, "at": 2.0, "offset": len(log)}]
+    write(folder, RECORD | {"status": "FAILED", "started": 2.0}, log, events)
+    show_all()
+
+
+@GENERATED
+@given(TEXTS | st.text("²9०", min_size=1, max_size=5000))
+@example("²")
+@example("9" * 5000)
+def test_address_of_any_text_has_a_page(folder, query):
+    write(folder, RECORD, "Found ²9\n".encode())
+    show_all(query)
+
+
+@GENERATED
+@given(st.binary(max_size=300), st.integers(0, 200), st.binary(min_size=1, max_size=4))
+def test_zip_of_any_bytes_has_a_page(monkeypatch, data, at, other):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("hello.py", "x = 1\n" * 20)
+    whole = stream.getvalue()
+    for content in (data, whole[:at], whole[:at] + other + whole[at + len(other) :]):
+        monkeypatch.setattr(function, "content_of", lambda _, content=content: content)
+        found = function.code("1")
+        with contextlib.suppress(UnicodeEncodeError):
+            json.dumps(found).encode()
+        shown("error", {"message": str(found), "hint": ""})

@@ -40,7 +40,7 @@ version: 0.2
 env:
   parameter-store: {KEY: /app/key}
   secrets-manager: {WORD: "app:word", ALL: app, LIST: "app:list"}
-  exported-variables: [KEY, WORD]
+  exported-variables: [KEY, WORD, COPY]
 phases:
   build:
     commands:
@@ -49,6 +49,7 @@ phases:
       - printf 'parame'; sleep 0.2; echo 'ter-1234'
       - printf %s "$WORD" | base64
       - printf %s "$LIST" | tr '[]' '()'
+      - export COPY="--- $KEY ---"
 """
 
 
@@ -70,7 +71,8 @@ def test_secrets_reach_the_build_and_not_the_log(quick, secrets):
     assert "parameter-1234" not in text
     assert "secret-5678" not in text.replace("/secret-5678", "")
     assert "c2VjcmV0LTU2Nzg=" in text  # masked by exact value only, as on AWS
-    assert record["exported"] == {}
+    assert record["exported"] == {"COPY": "--- *** ---"}
+    assert "parameter-1234" not in json.dumps(record)
 
 
 EXPORTS = """\

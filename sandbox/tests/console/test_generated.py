@@ -102,6 +102,7 @@ def write(folder, record, log=b"", events=(), reports=()):
 def shown(name, values):
     """Return a page as it is sent; nothing in it can move a cursor or turn a text."""
     text = app.page(name, **values).body.decode()
+    assert len(text) < 1 << 20
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text)
     return text
 
@@ -117,6 +118,24 @@ def show_all(query=""):
             shown(tab, pages.tab(build, tab))
 
 
+def test_secrets_are_masked_wherever_variables_are_shown(folder):
+    kinds = {"WORD": "PARAMETER_STORE", "PLAIN": "PLAINTEXT", "DB_PASSWORD": "PLAINTEXT"}
+    values = {"WORD": "/hello/word", "PLAIN": "plain <text>", "DB_PASSWORD": "hunter2"}
+    events = [
+        {"event": "variable", "at": 1.0, "offset": 0, "name": name, "kind": kinds[name]}
+        | {"value": values[name]}
+        for name in kinds
+    ]
+    exported = {"PLAIN": "plain <text>", "DB_PASSWORD": "hunter2", "WORD": "swordfish"}
+    write(folder, RECORD | {"exported": exported, "status": "SUCCEEDED"}, b"", events)
+    build = records.load(1)
+    for name in ("variables", "details"):
+        text = shown(name, pages.tab(build, name))
+        assert "plain &lt;text&gt;" in text and text.count("masked") == 2 * 2
+        assert "hunter2" not in text and "swordfish" not in text
+        assert "DB_PASSWORD" in text and "WORD" in text
+
+
 GENERATED = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -126,6 +145,7 @@ GENERATED = settings(
 @given(RECORDS)
 @example(RECORD | {"phases": [{"name": "BUILD"}], "ended": 3.0, "started": 2.0})
 @example(RECORD | {"started": float("nan"), "ended": 1e300})
+@example(RECORD | {"started": 2.0, "ended": 4e8})
 @example(RECORD | {"reports": [{"counts": [["SUCCEEDED", "x"]]}]})
 @example(RECORD | {"reason": "\ud800", "status": "FAILED", "exported": ["x"]})
 def test_record_of_any_content_has_pages(folder, record):

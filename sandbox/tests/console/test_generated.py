@@ -72,7 +72,7 @@ REPORTS = st.lists(
     max_size=3,
 )
 RECORD = json.loads(json.dumps(vars(Build(
-    number=1, id="a", commit="c" * 40, source_version="main", initiator="root", submitted=1.0
+    number=2, id="a", commit="c" * 40, source_version="main", initiator="root", submitted=1.0
 ))))  # fmt: skip
 RECORDS = st.builds(
     lambda changes, status: RECORD | {"started": 2.0, "ended": 3.0} | changes | status,
@@ -83,12 +83,14 @@ RECORDS = st.builds(
 
 @pytest.fixture(scope="module", autouse=True)
 def folder(tmp_path_factory):
-    """A folder of builds that no account knows."""
+    """The folder of the newer of two builds that no account knows."""
     made = tmp_path_factory.mktemp("builds")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(records, "BUILDS", made)
-        (made / "1").mkdir()
-        yield made / "1"
+        for number in (1, 2):
+            (made / str(number)).mkdir()
+        write(made / "1", RECORD | {"number": 1, "started": 2.0, "ended": 3.0, "status": "FAILED"})
+        yield made / "2"
 
 
 def write(folder, record, log=b"", events=(), reports=()):
@@ -110,7 +112,7 @@ def shown(name, values):
 def show_all(query=""):
     """Make each page that shows a build."""
     shown("project", pages.project(query))
-    build = records.load(1)
+    build = records.load(2)
     if build:
         shown("log", pages.log(build, query))
         shown("log", pages.log(build, ""))
@@ -128,7 +130,7 @@ def test_secrets_are_masked_wherever_variables_are_shown(folder):
     ]
     exported = {"PLAIN": "plain <text>", "DB_PASSWORD": "hunter2", "WORD": "swordfish"}
     write(folder, RECORD | {"exported": exported, "status": "SUCCEEDED"}, b"", events)
-    build = records.load(1)
+    build = records.load(2)
     for name in ("variables", "details"):
         text = shown(name, pages.tab(build, name))
         assert "plain &lt;text&gt;" in text and text.count("masked") == 2 * 2

@@ -15,19 +15,15 @@ import yaml
 from sandbox.codebuild.buildspec import Files
 from sandbox.codebuild.log import Log
 from sandbox.codebuild.notes import Notes
-from sandbox.codebuild.yaml_nodes import mapping, text
+from sandbox.codebuild.yaml_nodes import text
 
 ALLOW = "allow it in BuildRole of template.yml, then type `python3 -m sandbox up`"
 SHOWN = 20  # names
 MOST = 10_000  # files of one pattern that are looked at: a bound of this laptop
 
 
-def files(notes: Notes, node: yaml.Node | None, name: str) -> Files:
-    """Read the files that a key of a buildspec names: that of the artifacts, or of a report group.
-
-    Raises BuildspecError if CodeBuild would refuse it.
-    """
-    keys = mapping(node, name)
+def files(notes: Notes, keys: dict[str, yaml.Node]) -> Files:
+    """Read which files the artifacts, or a report group, name; raises BuildspecError."""
     return Files(
         notes.texts(keys.get("files"), "files"),
         text(keys.get("base-directory"), "base-directory") or ".",

@@ -23,13 +23,17 @@ class Answer:
     reasons: tuple[BuildspecError, ...]
     warnings: tuple[tuple[int | None, str], ...]
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the answer for programs."""
-        phases = {
+    @property
+    def phases(self) -> dict[str, dict[str, int]]:
+        """Return how many commands each phase has that is there."""
+        return {
             phase.name: {"commands": len(phase.commands), "finally": len(phase.finally_commands)}
             for phase in self.spec.phases.values()
             if phase.present
         }
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the answer for programs."""
         return {
             "valid": True,
             "runs_here": not self.reasons,
@@ -38,19 +42,17 @@ class Answer:
                 for found in self.reasons
             ],
             "version": self.spec.version,
-            "phases": phases,
+            "phases": self.phases,
             "warnings": [{"line": line, "text": text} for line, text in self.warnings],
         }
 
     def as_text(self, name: str) -> Iterator[str]:
         """Yield the answer for a person, line by line; the last two are the verdicts."""
-        present = [phase for phase in self.spec.phases.values() if phase.present]
         yield f"{name}: a buildspec of version {self.spec.version}"
-        yield f"Phases found in YAML: {len(present)}"
-        for phase in present:
-            count = len(phase.finally_commands)
-            last = f", and {count} in finally" if count else ""
-            yield f" {phase.name}: {len(phase.commands)} commands{last}"
+        yield f"Phases found in YAML: {len(self.phases)}"
+        for phase, count in self.phases.items():
+            last = f", and {count['finally']} in finally" if count["finally"] else ""
+            yield f" {phase}: {count['commands']} commands{last}"
         for line, text in self.warnings:
             yield f"note{at(line)}: {text}"
         for found in self.reasons:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import yaml
 
 from sandbox.codebuild import misreadings
 from sandbox.codebuild.buildspec import BuildspecError
-from sandbox.codebuild.yaml_nodes import fault, items, key_of, line_of, text
+from sandbox.codebuild.yaml_nodes import fault, items, key_of, line_of, mapping, text
 
+FILE = "the file"
 # What CodeBuild honours and a laptop does not; README.md shows the same table.
 PASSED_OVER = {
     "run-as": "on a laptop all commands run as you",
@@ -26,9 +27,8 @@ PASSED_OVER = {
 class Notes:
     """The notes on one file, whose lines are `lines`."""
 
-    def __init__(self, lines: list[str]) -> None:
-        self.lines = lines
-        self.told: list[tuple[int, str]] = []
+    def __init__(self, lines: list[str], told: list[tuple[int, str]]) -> None:
+        self.lines, self.told = lines, [*told]
         self.unknown: list[tuple[str, str]] = []
         self.obstacles: list[BuildspecError] = []
         self.scripts: list[tuple[int, str]] = []
@@ -41,16 +41,20 @@ class Notes:
         """Note why this machine does not run what CodeBuild would."""
         self.obstacles.append(fault(key_of(node), said, hint))
 
-    def pass_over(self, section: str, nodes: dict[str, yaml.Node], known: Iterable[str]) -> None:
-        """Note each key that this machine, or CodeBuild itself, passes over."""
-        for key, node in nodes.items():
-            if key in known and key in PASSED_OVER:
-                self.tell(node, f"{key}: {PASSED_OVER[key]}")
-            elif key not in known:
-                near = difflib.get_close_matches(key.lower(), list(known), 1)
+    def keys(
+        self, node: yaml.Node | None, section: str, known: Sequence[str]
+    ) -> dict[str, yaml.Node]:
+        """Return the values of a section; note each key that we, or CodeBuild, pass over."""
+        found = mapping(node, section)
+        for key, value in found.items():
+            if key not in known:
+                near = difflib.get_close_matches(key.lower(), known, 1)
                 meant = f"; did you mean `{near[0]}:`?" if near else ""
-                self.tell(node, f"{key!r} is no key that counts here, it is passed over{meant}")
-                self.unknown += [(section, key)] if section else []
+                self.tell(value, f"{key!r} is no key that counts here, it is passed over{meant}")
+                self.unknown += [(section, key)] if section != FILE else []
+            elif key in PASSED_OVER:
+                self.tell(value, f"{key}: {PASSED_OVER[key]}")
+        return found
 
     def texts(self, node: yaml.Node | None, name: str) -> tuple[str, ...]:
         """Return the texts of a list, or a lone one, and note what may surprise in them."""

@@ -6,7 +6,6 @@ Source of the rules: https://docs.aws.amazon.com/codebuild/latest/userguide/buil
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import yaml
 
@@ -20,7 +19,7 @@ from sandbox.codebuild.buildspec import (
     OnFailure,
     Phase,
 )
-from sandbox.codebuild.notes import Notes
+from sandbox.codebuild.notes import FILE, Notes
 from sandbox.codebuild.yaml_nodes import (
     COLON,
     QUOTE_IT,
@@ -53,42 +52,32 @@ ODD_BLANK = re.compile("[ -]*([\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000])")
 
 def read(content: bytes) -> Buildspec:
     """Read a buildspec's bytes; raises BuildspecError with the place and a hint."""
-    odd = [*odd_blanks(content)]
+    odd = [
+        (number, f"line {number} is indented with U+{ord(found[1]):04X}: indent with spaces")
+        for number, line in enumerate(content.decode(errors="replace").splitlines(), 1)
+        if (found := ODD_BLANK.match(line))
+    ]
     try:
         root, lines = compose(content)
-        notes = Notes(lines)
-        notes.told += odd
-        return buildspec(notes, root)
+        return buildspec(Notes(lines, odd), root)
     except BuildspecError as error:
-        if odd:
-            error.hint = odd[0][1]
+        error.hint = odd[0][1] if odd else error.hint
         raise
-
-
-def odd_blanks(content: bytes) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are indented with what only looks like a blank."""
-    for number, line in enumerate(content.decode(errors="replace").splitlines(), 1):
-        if found := ODD_BLANK.match(line):
-            yield (
-                number,
-                f"line {number} is indented with U+{ord(found[1]):04X}: indent with spaces",
-            )
 
 
 def buildspec(notes: Notes, root: yaml.Node | None) -> Buildspec:
     if root is None or is_null(root):
         hint = "write `version: 0.2` and `phases:` with your commands"
         raise fault(None, "the file is empty", hint)
-    top = mapping(root, "the file")
+    top = mapping(root, FILE)
     version = text(top.get("version"), "version")
     if version not in ("0.1", "0.2"):
         found = f"version is {version!r}" if version else "version is missing"
         known = f"{found}; CodeBuild knows 0.1 and 0.2"
         raise fault(top.get("version") or root, known, "write `version: 0.2`")
     legacy = ["environment_variables"] if version == "0.1" else []
-    notes.pass_over("", top, [*KEYS, *legacy])
-    env = mapping(top.get("env"), "env")
-    notes.pass_over("env", env, ENV_KEYS)
+    notes.keys(root, FILE, [*KEYS, *legacy])
+    env = notes.keys(top.get("env"), "env", ENV_KEYS)
     plain = [mapping(top.get(key), key).get("plaintext") for key in legacy]
     phases = mapping(top.get("phases"), "phases")
     if not phases:
@@ -107,6 +96,7 @@ def buildspec(notes: Notes, root: yaml.Node | None) -> Buildspec:
     if phases and not notes.scripts:
         notes.tell(top["phases"], "nothing would run: no phase has a command")
     notes.texts(mapping(top.get("cache"), "cache").get("paths"), "paths")
+    places = mapping(top.get("artifacts"), "artifacts")
     return Buildspec(
         version=version,
         phases={name: Phase(name) for name in PHASES} | {found.name: found for found in read},
@@ -117,9 +107,7 @@ def buildspec(notes: Notes, root: yaml.Node | None) -> Buildspec:
         exported_variables=names(notes, env.get("exported-variables")),
         runtimes=runtimes(notes, mapping(phases.get("install"), "install")),
         reports=reports.groups(notes, top.get("reports")),
-        artifacts=artifacts.files(notes, top["artifacts"], "artifacts")
-        if "artifacts" in top
-        else None,
+        artifacts=artifacts.files(notes, places) if "artifacts" in top else None,
         has_cache="cache" in top,
         unknown=tuple(notes.unknown),
         notes=tuple(sorted(notes.told)),
@@ -141,8 +129,7 @@ def shell(notes: Notes, node: yaml.Node | None) -> str:
 def phase(notes: Notes, key: str, node: yaml.Node) -> Phase:
     name = key.upper()
     if name not in PHASES or key != key.lower():
-        near = key.lower().replace("-", "_").replace(" ", "_")
-        near = {"prebuild": "pre_build", "postbuild": "post_build"}.get(near, near)
+        near = re.sub("^(pre|post)[- ]?build$", r"\1_build", key.lower())
         hint = "move its commands below one of install, pre_build, build and post_build"
         raise fault(
             key_of(node),
@@ -150,8 +137,8 @@ def phase(notes: Notes, key: str, node: yaml.Node) -> Phase:
             f"Expecting: {','.join(sorted(map(str.lower, PHASES)))}",
             f"write `{near}:`" if near.upper() in PHASES else hint,
         )
-    parts = mapping(node, key)
-    notes.pass_over(name, parts, [*PHASE_KEYS, *(["runtime-versions"] if key == "install" else [])])
+    runtimes = ["runtime-versions"] if name == "INSTALL" else []
+    parts = notes.keys(node, name, [*PHASE_KEYS, *runtimes])
     return Phase(
         name,
         True,

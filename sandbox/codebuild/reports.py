@@ -20,16 +20,9 @@ from sandbox.codebuild.notes import Notes
 from sandbox.codebuild.project import Project
 from sandbox.codebuild.yaml_nodes import fault, mapping, text
 
-TEST_FORMATS = (
-    READ_HERE,
-    "CUCUMBERJSON",
-    "NUNITXML",
-    "NUNIT3XML",
-    "TESTNGXML",
-    "VISUALSTUDIOTRX",
-)
+OTHER_FORMATS = ("CUCUMBERJSON", "NUNITXML", "NUNIT3XML", "TESTNGXML", "VISUALSTUDIOTRX")
 COVERAGE_FORMATS = ("CLOVERXML", "COBERTURAXML", "JACOCOXML", "SIMPLECOV")
-FORMATS = (*TEST_FORMATS, *COVERAGE_FORMATS)
+FORMATS = (READ_HERE, *OTHER_FORMATS, *COVERAGE_FORMATS)
 KEYS = ("files", "file-format", "base-directory", "discard-paths")
 GROUPS = 5  # in one buildspec
 # https://docs.aws.amazon.com/codebuild/latest/userguide/test-report.html
@@ -88,8 +81,7 @@ def groups(notes: Notes, node: yaml.Node | None) -> tuple[ReportGroup, ...]:
         raise fault(node, said, "put several patterns into the `files:` of one group")
     found = []
     for name, group in named.items():
-        keys = mapping(group, f"reports.{name}")
-        notes.pass_over(f"reports.{name}", keys, KEYS)
+        keys = notes.keys(group, f"reports.{name}", KEYS)
         given = text(keys.get("file-format"), "file-format") or READ_HERE
         if given.upper() not in FORMATS:
             raise fault(
@@ -100,7 +92,7 @@ def groups(notes: Notes, node: yaml.Node | None) -> tuple[ReportGroup, ...]:
         if given.upper() != READ_HERE:
             said = f"is checked; this laptop shows the cases of {READ_HERE}"
             notes.tell(keys["file-format"], f"file-format: {given.upper()} {said}")
-        files = artifacts.files(notes, group, f"reports.{name}")
+        files = artifacts.files(notes, keys)
         if not files.patterns:
             said = f"reports.{name} has no files"
             raise fault(group, said, "write `files:` with a list of patterns")

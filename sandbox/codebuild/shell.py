@@ -11,7 +11,7 @@ import contextlib
 import ctypes
 import os
 import re
-import selectors
+import select
 import shlex
 import shutil
 import signal
@@ -141,18 +141,14 @@ class Shell:
 
         threading.Thread(target=wait, daemon=True).start()
         try:
-            with selectors.DefaultSelector() as selector:
-                selector.register(self.reader, selectors.EVENT_READ)
-                selector.register(wake_reader, selectors.EVENT_READ)
-                ended = False
-                while not ended:
-                    left = self.deadline - time.monotonic()
-                    if left <= 0:
-                        raise TimedOut
-                    ready = {key.fd for key, _ in selector.select(left)}
-                    ended = wake_reader in ready
-                    if self.reader in ready and not ended:
-                        self.output(os.read(self.reader, CHUNK))
+            ready: list[int] = []
+            while wake_reader not in ready:
+                if ready:
+                    self.output(os.read(self.reader, CHUNK))
+                left = self.deadline - time.monotonic()
+                if left <= 0:
+                    raise TimedOut
+                ready, _, _ = select.select([self.reader, wake_reader], [], [], left)
             self.drain()
         finally:
             os.close(wake_reader)

@@ -10,14 +10,7 @@ from string import Template
 
 from sandbox.codebuild.buildspec import Buildspec, BuildspecError
 
-PROGRAMS = {
-    "dotnet": "dotnet",
-    "golang": "go",
-    "java": "java",
-    "nodejs": "node",
-    "php": "php",
-    "ruby": "ruby",
-}
+PROGRAMS = {"golang": "go", "nodejs": "node"}  # the others are named as their runtime is
 
 
 def is_inline(buildspec: str) -> bool:
@@ -66,23 +59,19 @@ def runtimes(spec: Buildspec, variables: Mapping[str, str], path: str) -> Iterat
         line = f"Selecting '{name}' runtime version '{version}' based on manual selections..."
         if name == "python":
             here = f"{sys.version_info[0]}.{sys.version_info[1]}"
-            if version in (here, f"{sys.version_info[0]}.x", "latest"):
-                yield line, ""
-            else:
-                yield (
-                    line,
-                    f"runtime python {version}: builds on this laptop run on its Python {here}",
-                )
+            is_met = version in (here, f"{sys.version_info[0]}.x", "latest")
+            said = f"runtime python {version}: builds on this laptop run on its Python {here}"
+            yield line, "" if is_met else said
         else:
-            program = shutil.which(PROGRAMS[name], path=path)
+            program = shutil.which(PROGRAMS.get(name, name), path=path)
             yield line, f"runtime {name} {version}: the build uses {program} as it is"
 
 
 def missing_runtimes(spec: Buildspec, path: str) -> Iterator[BuildspecError]:
     """Yield an error for each runtime of a buildspec that is not on this PATH."""
     for name in spec.runtimes:
-        program = PROGRAMS.get(name, "")
-        if program and not shutil.which(program, path=path):
+        program = PROGRAMS.get(name, name)
+        if name != "python" and not shutil.which(program, path=path):
             yield BuildspecError(
                 f"the runtime {name} is not on this laptop, {program!r} was not found",
                 f"install it, or leave `{name}` out of runtime-versions",

@@ -83,9 +83,7 @@ class Buildspec:
     version: str
     phases: dict[str, Phase]
     shell: str = ""  # as it is written
-    variables: dict[str, str] = field(default_factory=dict)
-    parameter_store: dict[str, str] = field(default_factory=dict)
-    secrets_manager: dict[str, str] = field(default_factory=dict)
+    variables: tuple[dict[str, str], ...] = ()  # in the form of a project's
     exported_variables: tuple[str, ...] = ()
     runtimes: dict[str, str] = field(default_factory=dict)
     reports: tuple[ReportGroup, ...] = ()

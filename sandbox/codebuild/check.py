@@ -9,7 +9,7 @@ from typing import Any
 from sandbox.codebuild.buildspec import SHELLS, Buildspec, BuildspecError
 from sandbox.codebuild.reader import read
 from sandbox.codebuild.shell import syntax_error
-from sandbox.codebuild.source import missing_runtimes, runtimes
+from sandbox.codebuild.source import runtimes
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,6 @@ def at(line: int | None) -> str:
 def check(content: bytes, environment: Mapping[str, str]) -> Answer:
     """Read a buildspec; raises BuildspecError if CodeBuild would refuse it."""
     spec, path = read(content), environment.get("PATH", "")
-    missing = tuple(missing_runtimes(spec, path))
     warnings: list[tuple[int | None, str]] = [*spec.notes]
     if spec.shell in SHELLS or not spec.shell:
         name = SHELLS.get(spec.shell, "sh")
@@ -79,7 +78,9 @@ def check(content: bytes, environment: Mapping[str, str]) -> Answer:
             if said := syntax_error(name, command):
                 warnings.append((line, f"{name} cannot read this command: {said}"))
         warnings.sort(key=lambda found: found[0] or 0)
+    values = {item["name"]: item["value"] for item in spec.variables}
+    found = [*runtimes(spec, values, path)]
+    missing = [error for *_, error in found if error]
     if not missing:
-        here = [text for _, text in runtimes(spec, spec.variables, path) if text]
-        warnings += [(None, text) for text in here]
+        warnings += [(None, text) for _, text, _ in found if text]
     return Answer(spec, (*spec.obstacles, *missing), tuple(warnings))

@@ -40,7 +40,7 @@ def run_phases(
     first = Outcome("SUCCEEDED")
     for name in PHASES:
         phase = spec.phases[name]
-        enter(log, name)
+        log.mark("phase", name=name)
         log.line(f"Entering phase {name}")
         try:
             reason = run_phase(phase, shell, log)
@@ -59,17 +59,12 @@ def run_phases(
                 return first
             if name in ("BUILD", "POST_BUILD") and action == "ABORT":
                 return first
-    enter(log, "UPLOAD_ARTIFACTS")
+    log.mark("phase", name="UPLOAD_ARTIFACTS")
     reports, reason, hint = upload()
     complete(log, "UPLOAD_ARTIFACTS", "CLIENT_ERROR" if reason else "", reason)
     if reason and not first.phase:
         first = Outcome("FAILED", "UPLOAD_ARTIFACTS", reason, hint)
     return replace(first, reports=reports)
-
-
-def enter(log: Log, name: str) -> None:
-    """Tell that a phase begins; CodeBuild's log has no line for some of them."""
-    log.mark("phase", name=name)
 
 
 def complete(log: Log, name: str, code: str = "", message: str = "") -> None:

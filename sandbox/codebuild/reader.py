@@ -9,7 +9,7 @@ import re
 
 import yaml
 
-from sandbox.codebuild import artifacts, misreadings, reports
+from sandbox.codebuild import artifacts, reports
 from sandbox.codebuild.buildspec import (
     PHASES,
     SHELLS,
@@ -19,7 +19,7 @@ from sandbox.codebuild.buildspec import (
     OnFailure,
     Phase,
 )
-from sandbox.codebuild.notes import FILE, Notes
+from sandbox.codebuild.notes import FILE, Notes, of_value
 from sandbox.codebuild.yaml_nodes import (
     COLON,
     QUOTE_IT,
@@ -36,14 +36,12 @@ from sandbox.codebuild.yaml_nodes import (
 
 RUNTIMES = ("dotnet", "golang", "java", "nodejs", "php", "python", "ruby")
 KEYS = ("version", "run-as", "env", "proxy", "batch", "phases", "reports", "artifacts", "cache")
-ENV_KEYS = (
-    "shell",
-    "variables",
-    "parameter-store",
-    "secrets-manager",
-    "exported-variables",
-    "git-credential-helper",
-)
+KINDS = {
+    "variables": "PLAINTEXT",
+    "parameter-store": "PARAMETER_STORE",
+    "secrets-manager": "SECRETS_MANAGER",
+}
+ENV_KEYS = ("shell", *KINDS, "exported-variables", "git-credential-helper")
 PHASE_KEYS = ("run-as", "on-failure", "commands", "finally")
 RETRY = re.compile(r"RETRY(?:-([0-9]+))?(?:-(.+))?", re.DOTALL | re.IGNORECASE)
 # An editor shows these as blanks; YAML takes them for letters.
@@ -78,7 +76,8 @@ def buildspec(notes: Notes, root: yaml.Node | None) -> Buildspec:
     legacy = ["environment_variables"] if version == "0.1" else []
     notes.keys(root, FILE, [*KEYS, *legacy])
     env = notes.keys(top.get("env"), "env", ENV_KEYS)
-    plain = [mapping(top.get(key), key).get("plaintext") for key in legacy]
+    kinds = [("PLAINTEXT", mapping(top.get(key), key).get("plaintext")) for key in legacy]
+    kinds += [(kind, env.get(key)) for key, kind in KINDS.items()]
     phases = mapping(top.get("phases"), "phases")
     if not phases:
         if "batch" not in top:
@@ -101,9 +100,11 @@ def buildspec(notes: Notes, root: yaml.Node | None) -> Buildspec:
         version=version,
         phases={name: Phase(name) for name in PHASES} | {found.name: found for found in read},
         shell=shell(notes, env.get("shell")),
-        variables=variables(notes, *plain, env.get("variables")),
-        parameter_store=variables(notes, env.get("parameter-store")),
-        secrets_manager=variables(notes, env.get("secrets-manager")),
+        variables=tuple(
+            {"type": kind, "name": name, "value": value}
+            for kind, node in kinds
+            for name, value in variables(notes, node).items()
+        ),
         exported_variables=names(notes, env.get("exported-variables")),
         runtimes=runtimes(notes, mapping(phases.get("install"), "install")),
         reports=reports.groups(notes, top.get("reports")),
@@ -218,12 +219,11 @@ def runtimes(notes: Notes, install: dict[str, yaml.Node]) -> dict[str, str]:
     return wanted
 
 
-def variables(notes: Notes, *nodes: yaml.Node | None) -> dict[str, str]:
-    """Return the values of mappings; those of a later one win."""
+def variables(notes: Notes, node: yaml.Node | None) -> dict[str, str]:
     found = {}
-    for name, value in [pair for node in nodes for pair in mapping(node, "this").items()]:
+    for name, value in mapping(node, "this").items():
         found[name] = text(value, name)
-        if said := misreadings.of_value(value):
+        if said := of_value(value):
             notes.tell(value, said)
         if name.startswith("CODEBUILD_"):
             said = "names with CODEBUILD_ belong to CodeBuild, whose own value wins"

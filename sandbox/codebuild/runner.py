@@ -13,7 +13,7 @@ from pathlib import Path
 from sandbox.codebuild import artifacts, reports, source
 from sandbox.codebuild.buildspec import SHELLS, Buildspec, BuildspecError, Files
 from sandbox.codebuild.log import Log
-from sandbox.codebuild.phases import Outcome, complete, enter, run_phases
+from sandbox.codebuild.phases import Outcome, complete, run_phases
 from sandbox.codebuild.project import Project, Request
 from sandbox.codebuild.reader import read
 from sandbox.codebuild.shell import Shell
@@ -106,7 +106,7 @@ def download_source(
     place = src / project.buildspec
     if source.is_inline(project.buildspec):
         place = Path("/codebuild/readonly/buildspec.yml")
-    enter(log, "DOWNLOAD_SOURCE")
+    log.mark("phase", name="DOWNLOAD_SOURCE")
     log.line("Running on CodeBuild On-demand")
     log.line("Waiting for agent ping")
     log.line("Waiting for DOWNLOAD_SOURCE")
@@ -131,9 +131,9 @@ def download_source(
     log.line("Processing environment variables")
     variables = machine.environment(chosen_variables(spec, project, machine.secret, log))
     variables |= own_variables(request, project, src)
-    for error in source.missing_runtimes(spec, variables["PATH"]):
-        raise error
-    for text, here in source.runtimes(spec, variables, variables["PATH"]):
+    for text, here, missing in source.runtimes(spec, variables, variables["PATH"]):
+        if missing:
+            raise missing
         log.line(text)
         if here:
             log.note(here)

@@ -47,32 +47,29 @@ def find_buildspec(source: Path, name: str) -> bytes:
         ) from None
 
 
-def runtimes(spec: Buildspec, variables: Mapping[str, str], path: str) -> Iterator[tuple[str, str]]:
-    """Yield CodeBuild's line for each runtime, and what is done here instead or "".
+def runtimes(
+    spec: Buildspec, variables: Mapping[str, str], path: str
+) -> Iterator[tuple[str, str, BuildspecError | None]]:
+    """Yield CodeBuild's line for each runtime, what is done here instead or "", and what hinders.
 
-    A version may name a variable.
+    A version may name a variable; `path` is where the runtime's program is looked for.
     """
     if not spec.runtimes:
-        yield "No runtime version selected in buildspec.", ""
+        yield "No runtime version selected in buildspec.", "", None
     for name, written in spec.runtimes.items():
         version = Template(written).safe_substitute(variables)
         line = f"Selecting '{name}' runtime version '{version}' based on manual selections..."
+        program = shutil.which(PROGRAMS.get(name, name), path=path)
+        here, missing = f"runtime {name} {version}: the build uses {program} as it is", None
         if name == "python":
-            here = f"{sys.version_info[0]}.{sys.version_info[1]}"
-            is_met = version in (here, f"{sys.version_info[0]}.x", "latest")
-            said = f"runtime python {version}: builds on this laptop run on its Python {here}"
-            yield line, "" if is_met else said
-        else:
-            program = shutil.which(PROGRAMS.get(name, name), path=path)
-            yield line, f"runtime {name} {version}: the build uses {program} as it is"
-
-
-def missing_runtimes(spec: Buildspec, path: str) -> Iterator[BuildspecError]:
-    """Yield an error for each runtime of a buildspec that is not on this PATH."""
-    for name in spec.runtimes:
-        program = PROGRAMS.get(name, name)
-        if name != "python" and not shutil.which(program, path=path):
-            yield BuildspecError(
-                f"the runtime {name} is not on this laptop, {program!r} was not found",
+            own = f"{sys.version_info[0]}.{sys.version_info[1]}"
+            is_met = version in (own, f"{sys.version_info[0]}.x", "latest")
+            said = f"runtime python {version}: builds on this laptop run on its Python {own}"
+            here = "" if is_met else said
+        elif not program:
+            missing = BuildspecError(
+                f"the runtime {name} is not on this laptop, "
+                f"{PROGRAMS.get(name, name)!r} was not found",
                 f"install it, or leave `{name}` out of runtime-versions",
             )
+        yield line, here, missing

@@ -54,18 +54,16 @@ def own_variables(request: Request, project: Project, src: Path) -> dict[str, st
 
 def chosen_variables(spec: Buildspec, project: Project, secret: Secret, log: Log) -> dict[str, str]:
     """Return what buildspec and project set; what the project sets wins. Secrets get masked."""
-    chosen = [("PLAINTEXT", name, value) for name, value in spec.variables.items()]
-    chosen += [("PARAMETER_STORE", name, value) for name, value in spec.parameter_store.items()]
-    chosen += [("SECRETS_MANAGER", name, value) for name, value in spec.secrets_manager.items()]
-    chosen += [(kind_of(item), item["name"], item["value"]) for item in project.variables]
     values = {}
-    for kind, name, value in {item[1]: item for item in chosen}.values():
+    for name, item in {
+        item["name"]: item for item in (*spec.variables, *project.variables)
+    }.items():
+        kind, value = kind_of(item), item["value"]
         log.mark("variable", name=name, kind=kind, value=value)  # of a secret, where it is kept
-        if kind == "PLAINTEXT":
-            values[name] = value
-        else:
-            values[name] = secret(kind, value)
-            log.mask([values[name]])
+        if kind != "PLAINTEXT":
+            value = secret(kind, value)
+            log.mask([value])
+        values[name] = value
     return values
 
 
@@ -74,8 +72,8 @@ def exportable(spec: Buildspec, project: Project) -> Iterator[str]:
 
     https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html
     """
-    secrets = {item["name"] for item in project.variables if kind_of(item) != "PLAINTEXT"}
-    secrets |= {*spec.parameter_store, *spec.secrets_manager}
+    chosen = (*spec.variables, *project.variables)
+    secrets = {item["name"] for item in chosen if kind_of(item) != "PLAINTEXT"}
     for name in spec.exported_variables:
         if not name.startswith("AWS_") and name not in secrets:
             yield name

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from sandbox.builds.requirements import are_by_name, wanted_by
+from sandbox.builds.requirements import are_by_name, has_settings, wanted_by
 from sandbox.laptop import bootstrap, files, paths, processes
 from sandbox.laptop.network import way_to_registry
 
@@ -30,9 +30,10 @@ SETTINGS = PACKAGES / "settings.json"
 ASKED = PACKAGES / "asked"  # what the last build asked for: it may have written anything there
 USED = PACKAGES / "used"  # there from a build's start until its environments were looked at
 COMPILE = "--compile-bytecode"  # uv does not unless told; a build's first `aws` took twice as long
-TURNED = 3  # what builds/pip.py says if the link leads to the full environment now
+TURNED = 3  # the answer to a pip if the link leads to the full environment now
 # Each Python of a build runs this first: a pip asks us before anything of its own is loaded, by
-# whatever name it was called, and starts again if the link leads elsewhere now.
+# whatever name it was called, and starts again if the link leads elsewhere now. Then pip has the
+# last word: its messages and exit status are the build's.
 HOOK = f"""\
 import os, sys
 words = sys.orig_argv[1:]
@@ -43,7 +44,7 @@ if is_pip and not os.environ.pop("BUILD_PIP_ASKED", ""):
     # Whether there is a newer pip is asked of the network, for up to five seconds if there is none.
     os.environ.setdefault("PIP_DISABLE_PIP_VERSION_CHECK", "1")
     python, link = {str(paths.PYTHON)!r}, {str(LINK / "bin" / "python")!r}
-    ask = [python, "-I", {str(paths.MAIN)!r}, "-m", "sandbox.builds.pip", *words[at + 1 :]]
+    ask = [python, "-I", {str(paths.MAIN)!r}, "-m", "sandbox.builds.packages", *words[at:]]
     if os.spawnv(os.P_WAIT, python, ask) == {TURNED}:
         os.environ["BUILD_PIP_ASKED"] = "1"
         os.execv(link, [link, *words])
@@ -220,19 +221,22 @@ def is_as_made(venv: Path, wanted: str) -> bool:
     return True
 
 
-def bring(wanted: str) -> bool:
-    """Bring requirements into the environment of the build that runs.
+def answer(arguments: list[str]) -> int:
+    """Bring what a pip of the build that runs asks for, if pip could not answer otherwise.
 
-    Return whether its link leads elsewhere now.
+    Return TURNED if the build's link leads elsewhere now.
     """
+    wanted = wanted_by(arguments, Path.cwd())
+    if not wanted or has_settings(os.environ, LINK, registry()):
+        return 0
     if LINK.resolve() == EMPTY.resolve() and is_empty():
         files.write(ASKED, wanted)
         if files.read_object(note_of(FULL)).get("key") == key_of(wanted):
             LINK.unlink()
             LINK.symlink_to(FULL)
-            return True
+            return TURNED
     install(LINK, wanted)
-    return False
+    return 0
 
 
 def is_empty() -> bool:
@@ -242,4 +246,8 @@ def is_empty() -> bool:
 
 
 if __name__ == "__main__":
-    make_ready()
+    if sys.argv[1:]:
+        with contextlib.suppress(Exception):  # whatever goes wrong, pip does it all, and says so
+            sys.exit(answer(sys.argv[2:]))
+    else:
+        make_ready()

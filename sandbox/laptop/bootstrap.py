@@ -225,13 +225,12 @@ def slim(venv: Path) -> None:
     models.symlink_to(Path("..", "..", "botocore", "data"))
 
 
-def step(*command: str | Path, shown: bool = False) -> str:
+def step(*command: str | Path, shown: bool = False) -> None:
     """Run one step of the set-up; raises Mistake with what it says if it fails.
 
     With `shown`, what it says goes to the terminal as it comes.
     """
-    folder = cache()
-    caches = {"UV_CACHE_DIR": str(folder / "uv"), "PIP_CACHE_DIR": str(folder / "pip")}
+    caches = {"UV_CACHE_DIR": uv_cache(), "PIP_CACHE_DIR": str(cache() / "pip")}
     own = {
         name: value
         for name, value in os.environ.items()
@@ -246,12 +245,11 @@ def step(*command: str | Path, shown: bool = False) -> str:
             "check the network (the first run downloads packages) and what it says above, "
             "then type `python3 -m sandbox up`",
         )
-    return done.stdout.strip()
 
 
 def uv_cache() -> str:
     """Return the folder of uv's cache: ours, unless the student's settings say else."""
-    return step(VENV / "bin" / "uv", "cache", "dir")
+    return str(FOLDER / (os.environ.get("UV_CACHE_DIR") or cache() / "uv"))
 
 
 def pin_of(name: str) -> str:

@@ -8,7 +8,6 @@ import os
 import shlex
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 def up(_: argparse.Namespace) -> int:
     """start the account, deploy template.yml, make the fork, build the commit at HEAD"""
-    from sandbox.account import emulator, releases, stack
+    from sandbox.account import emulator, releases, stack, state
     from sandbox.builds import packages, programs, queue, records
     from sandbox.console import key
     from sandbox.fork import repository
@@ -40,25 +39,21 @@ def up(_: argparse.Namespace) -> int:
             say(f"The sandbox was made in {was}: setting it up in {paths.ROOT}")
         else:
             place.note()
-        restart = not emulator.answers()
+        restart = not state.answers()
         if restart:
             emulator.stop()
             queue.end_orphans()
-        idle = held.enter_context(lock("worker", wait=restart))  # no build while it is restored
+        held.enter_context(lock("worker", wait=restart))  # no build while it is restored
         packages.note_settings(cache=bootstrap.uv_cache())
         programs.make(paths.PROGRAMS)
         if restart:
             emulator.bring_up()
         first = not records.numbers()
-        # A build that runs moves the alias itself; before any there is nothing to keep.
-        keep = idle and not first
-        before = releases.live_version() if keep else None
-        since = time.time()
         with busy("Deploying template.yml"):
             stack.deploy()
-        if keep:
-            releases.keep_live(before, since)
-            releases.restore(records.green_versions())
+        newest = next(records.green(), None)
+        lost = None if releases.put_back(newest.released if newest else None) else newest
+        if not first:
             for setting in releases.settings_to_come():
                 say(f"The next build publishes {setting}: `python3 -m sandbox build` starts one")
         repository.make()
@@ -70,6 +65,9 @@ def up(_: argparse.Namespace) -> int:
         say(f"{path.relative_to(paths.ROOT)} cannot be read and is passed over")
     for build in records.unfinished()[-1:]:  # the end of a queue that lost its worker
         show(build, sys.stderr)
+    if lost and repository.commit_of(lost.commit):
+        say("Nothing that a build has released is left: building the newest green commit again")
+        show(queue.submit(lost.commit, lost.source_version, "root"), sys.stderr)
     status = build_main()
     print(stack.url())
     print(f'Try it: curl "{stack.url()}?user=CI%20CD%20Developer"')

@@ -15,12 +15,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-from ministack.core import iam_evaluator, responses, router
+from ministack.core import iam_actions, iam_evaluator, responses, router
 from ministack.core.sigv4 import decode_header_value
 
 from sandbox.account import http_api, internals, state
 from sandbox.account.http_server import App, Message, Receive, Scope, Send
-from sandbox.account.wraps import iam
+from sandbox.account.wraps import persistence
 
 ENDPOINT = "/_aws/execute-api/"
 CONSOLE = "/console/"
@@ -134,14 +134,20 @@ def ourselves(downloads: Answer) -> Answer:
     """Return what answers the sandbox itself, and hands on who downloads a version's code."""
 
     async def answer(asked: Asked, receive: Receive, send: Send) -> None:
+        name, _, outcome = asked.path.removeprefix(state.SESSIONS).rpartition("/")
+        said: Any
         if asked.path == state.ROUTE:
-            said = dataclasses.asdict(state.found())
+            said = state.found()
         elif asked.path.startswith(state.SESSIONS):
-            said = {"ended": iam.end_session(asked.path.removeprefix(state.SESSIONS))}
+            try:
+                said = state.ended(name, outcome == state.GREEN)
+            except OSError as error:
+                await refusing(f"its state cannot be written: {error}")(asked, receive, send)
+                return
         else:
             await downloads(asked, receive, send)
             return
-        await respond(send, 200, JSON, json.dumps(said).encode())
+        await respond(send, 200, JSON, json.dumps(dataclasses.asdict(said)).encode())
 
     return answer
 
@@ -159,23 +165,36 @@ def signed(app: App) -> Answer:
     """Return what hands on a request whose header signature is right; others AWS refuses, too."""
 
     async def answer(asked: Asked, receive: Receive, send: Send) -> None:
-        body, failure = await checked(asked, receive)
-        if failure:
-            service = router.detect_service(
-                asked.scope["method"], asked.path, asked.headers, asked.query
-            )
-            said = internals.credential_failure(
-                service, "", str(uuid.uuid4()), failure, asked.headers
-            )
+        what = asked.scope["method"], asked.path, asked.headers
+        service = router.detect_service(*what, asked.query)
+        body, who = await checked(asked, receive)
+        if not isinstance(who, iam_evaluator.ResolvedCredential):
+            said = internals.credential_failure(service, "", str(uuid.uuid4()), who, asked.headers)
             await respond(send, *said)
             return
-        await app(asked.scope, once(body, receive), without_cors(send))
+        action = iam_actions.extract_iam_action(service, *what, body, asked.query)
+        changes = persistence.note(service, action, who.principal_type)
+        failed = False
+
+        async def kept(message: Message) -> None:  # no answer goes that a power cut could belie
+            nonlocal failed
+            try:
+                persistence.keep()
+            except OSError as error:
+                if changes and not failed:
+                    failed = True
+                    said = f"so until the account ends, whose state cannot be written: {error}"
+                    await refusing(said)(asked, receive, send)
+            if not failed:
+                await send(message)
+
+        await app(asked.scope, once(body, receive), without_cors(kept))
 
     return answer
 
 
 async def checked(asked: Asked, receive: Receive) -> tuple[bytes, Any]:
-    """Return the body of a signed request, and why it is refused, or None.
+    """Return the body of a signed request and who asks, or why it is refused.
 
     Whoever is unknown is refused before the body is read.
     """
@@ -200,9 +219,7 @@ async def checked(asked: Asked, receive: Receive) -> tuple[bytes, Any]:
     )
     iam_evaluator.pin_signed_body(body)
     found = iam_evaluator.authenticate(key, account)
-    if isinstance(found, iam_evaluator.ResolvedCredential):
-        return body, None
-    return b"", found or iam_evaluator.AuthError("AccessDenied", "The request is not signed")
+    return body, found or iam_evaluator.AuthError("AccessDenied", "The request is not signed")
 
 
 def headers_of(scope: Scope) -> dict[str, str]:

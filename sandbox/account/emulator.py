@@ -14,11 +14,13 @@ from sandbox.laptop.files import read_object, write
 from sandbox.laptop.network import direct, free_port
 from sandbox.laptop.paths import ACCOUNT, FOLDER, VENV
 from sandbox.laptop.processes import clean_environment, end, start, started, words_of
-from sandbox.laptop.terminal import busy
+from sandbox.laptop.terminal import busy, say
 
 REGION = "us-east-1"
 STATE = ACCOUNT / "ministack.json"
 LOG = ACCOUNT / "ministack.log"
+KEPT = ACCOUNT / "state"
+UNREADABLE = 65  # how the process ends that finds its state broken: EX_DATAERR of sysexits.h
 PROCESS = ("sandbox", "serve")  # a hidden command, which puts the console beside the account
 SERVICES = (
     "cloudformation,iam,sts,lambda,apigateway,codebuild,logs,s3,ssm,secretsmanager,cloudtrail"
@@ -60,27 +62,35 @@ def bring_up() -> None:
 
     Raises Mistake if it does not start.
     """
-    for folder in (ACCOUNT / "state", ACCOUNT / "tmp", ACCOUNT / "home"):
+    for folder in (ACCOUNT / "tmp", ACCOUNT / "home"):
         folder.mkdir(parents=True, exist_ok=True)
     port = free_port(read_object(STATE).get("port", 0))
     keys.make()
-    with busy("Starting the account (MiniStack, on 127.0.0.1 only)"):
-        wait_for(port)
-    # It has read them. Left here, they would come back, outdated, after a kill.
-    shutil.rmtree(ACCOUNT / "state")
+    if not started_on(port):
+        why = LOG.read_text(errors="replace").splitlines()[-1:]
+        say(f"The account's state cannot be read and is made anew: {''.join(why)}")
+        shutil.rmtree(KEPT)
+        started_on(port)
 
 
-def wait_for(port: int) -> None:
-    """Start MiniStack on a port and wait until it answers; raises Mistake if it does not."""
+def started_on(port: int) -> bool:
+    """Start MiniStack and wait until it answers; return False if it cannot read its state.
+
+    Raises Mistake if it does not start.
+    """
     process = start(*PROCESS, output=LOG, env=environment(port))
     write(STATE, json.dumps({"pid": process.pid, "port": port, "folder": str(FOLDER)}))
     deadline = time.monotonic() + 60
-    while not answers():
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise Mistake(
-                "MiniStack did not start", f"read {LOG}, then type `python3 -m sandbox up`"
-            )
-        time.sleep(0.02)
+    with busy("Starting the account (MiniStack, on 127.0.0.1 only)"):
+        while not answers():
+            if process.poll() == UNREADABLE:
+                return False
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise Mistake(
+                    "MiniStack did not start", f"read {LOG}, then type `python3 -m sandbox up`"
+                )
+            time.sleep(0.02)
+    return True
 
 
 def environment(port: int) -> dict[str, str]:
@@ -90,8 +100,10 @@ def environment(port: int) -> dict[str, str]:
         "BIND_HOST": "127.0.0.1",  # its default is every interface
         "GATEWAY_PORT": str(port),
         "MINISTACK_REGION": REGION,
-        "PERSIST_STATE": "1",
-        "STATE_DIR": str(ACCOUNT / "state"),
+        "PERSIST_STATE": "0",  # at its end only: see wraps/persistence.py
+        "STATE_DIR": str(KEPT),
+        "S3_PERSIST": "1",
+        "S3_DATA_DIR": str(KEPT / "s3"),
         "TMPDIR": str(ACCOUNT / "tmp"),
         "SERVICES": SERVICES,
         "IOT_MTLS_ENABLED": "0",

@@ -8,7 +8,7 @@ the rest of the account calls it by; `wrap` in wraps/ puts functions of ours in 
 from __future__ import annotations
 
 from ministack import app
-from ministack.core import iam_actions, iam_evaluator
+from ministack.core import iam_actions, iam_evaluator, persistence
 from ministack.services import apigateway as http_apis
 from ministack.services import cloudformation, cloudwatch_logs, codebuild, iam, lambda_svc, sts
 from ministack.services.cloudformation import provisioners
@@ -17,6 +17,9 @@ WRITTEN_FOR = "1.5.33"
 
 credential_failure = app._credential_failure
 authorization_type = app._execute_api_authorization_type
+as_json = persistence._json_default
+state_version = persistence._state_format_version
+
 is_root_key = iam_evaluator._is_root_key
 lambda_action = iam_actions._lambda_action
 
@@ -43,6 +46,8 @@ functions = lambda_svc._functions
 execute_function = lambda_svc._execute_function
 schedule_state_transition = lambda_svc._schedule_state_transition
 get_function = lambda_svc._get_function
+prune_code = lambda_svc._prune_orphan_code_blobs
 create_alias = lambda_svc._create_alias
 update_alias = lambda_svc._update_alias
+delete_alias = lambda_svc._delete_alias
 layer_zip = lambda_svc._resolve_layer_zip

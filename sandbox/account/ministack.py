@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from sandbox.account import keys
+from sandbox.account.emulator import UNREADABLE
 
 if TYPE_CHECKING:
     from sandbox.account.http_server import App
@@ -24,12 +25,17 @@ def main(console: App | None = None, builds: Builds | None = None) -> None:
 
     try:
         from sandbox.account import door, function_code, http_server, wraps
-        from sandbox.account.wraps import codebuild, iam
+        from sandbox.account.wraps import codebuild, iam, persistence
     except AttributeError as error:  # of sandbox.account.internals
         sys.exit(f"error: the account needs MiniStack as requirements.txt pins it: {error}")
 
     wraps.install()
     function_code.make_home()
+    try:
+        persistence.read()
+    except persistence.Unreadable as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(UNREADABLE) from None
     if builds:
         codebuild.serve(builds)
     http_server.read_raw_queries()
@@ -42,6 +48,7 @@ def main(console: App | None = None, builds: Builds | None = None) -> None:
         console,
     )
     app.main()
+    persistence.keep(*persistence.SERVICES)  # what functions have logged since
 
 
 if __name__ == "__main__":

@@ -1,26 +1,19 @@
-"""How a version goes live: the alias, and the copies that outlive a killed emulator."""
+"""How a version goes live: the alias."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sandbox import Mistake
-from sandbox.account import state
+from sandbox.account import keys, state
 from sandbox.account.clients import client
 from sandbox.account.stack import output
-from sandbox.laptop.files import read_object, write
-from sandbox.laptop.network import direct, is_loopback
-from sandbox.laptop.paths import RELEASES
 from sandbox.laptop.terminal import say
 
 SETTINGS = ("Handler", "Runtime", "Role", "MemorySize", "Timeout", "Environment", "Layers")
 FIRST = "1"  # the template's own version, before any build
-SERVICE = re.compile(r"AWSCodeBuild-|root$")  # who moves the alias without being a person
 
 
 @dataclass(frozen=True)
@@ -60,11 +53,33 @@ def settings_to_come() -> list[str]:
     ]
 
 
-def live_version() -> str | None:
-    """Return the number of the live version, or None if nothing is live."""
-    with contextlib.suppress(Mistake):
-        return live().version
-    return None
+def named(alias: Mapping[str, Any]) -> str:
+    """Return in words where an alias points to, which GetAlias gives."""
+    shares = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+    more = "".join(f" and {share:.0%} to version {version}" for version, share in shares.items())
+    return f"alias {alias['Name']} to version {alias.get('FunctionVersion', '(none)')}{more}"
+
+
+def put_back(newest: str | None) -> bool:
+    """Let what was live before a deploy be so again, or else the newest version that is green.
+
+    CloudFormation does what its caller, root, may do. Tell whether a person's choice, or what a
+    build has released, is live.
+    """
+    end = state.end(keys.ROOT, green=False)
+    if end.taken_back:
+        say(
+            "This change of the alias moves it, on AWS too; here version "
+            f"{end.state.version} is live again"
+        )
+    if end.state.chosen:
+        return True
+    if newest not in [found["Version"] for found in versions_after(0)]:
+        return False
+    say(f"The alias {state.ALIAS} is made anew: version {newest} is live again")
+    make_live(str(newest))
+    state.end(keys.ROOT, green=True)
+    return True
 
 
 def make_live(version: str) -> None:
@@ -76,88 +91,6 @@ def make_live(version: str) -> None:
         functions.update_alias(**wanted)
     except functions.exceptions.ResourceNotFoundException:
         functions.create_alias(**wanted)
-
-
-@dataclass(frozen=True)
-class Move:
-    """One change of the alias: by which user or session, to which version, when (since 1970)."""
-
-    by: str
-    version: str
-    at: float
-
-    @property
-    def by_a_person(self) -> bool:
-        return not SERVICE.match(self.by)
-
-
-def moves(since: float = 0) -> list[Move]:
-    """Return who has moved the alias, the last move first, as CloudTrail tells.
-
-    A stack's deploy is no move: CloudFormation does it.
-    """
-    trail = client("cloudtrail")
-    found = []
-    for name in ("UpdateAlias20150331", "CreateAlias20150331"):
-        wanted = {"AttributeKey": "EventName", "AttributeValue": name}
-        for event in trail.lookup_events(LookupAttributes=[wanted])["Events"]:
-            asked = json.loads(event["CloudTrailEvent"])["requestParameters"]
-            at = event["EventTime"].timestamp()
-            if asked.get("name") == state.ALIAS and asked.get("functionVersion") and at >= since:
-                found.append(Move(event["Username"], asked["functionVersion"], at))
-    return sorted(found, key=lambda move: move.at, reverse=True)
-
-
-def keep_live(before: str | None, since: float) -> None:
-    """Make live again what was so before a deploy, or what somebody has made live meanwhile."""
-    wanted = next((move.version for move in moves(since)), before)
-    if wanted and live_version() != wanted:
-        say(f"This change of the alias moves it, on AWS too; here version {wanted} is live again")
-        make_live(wanted)
-
-
-def take_back(session: str, since: float, before: str) -> None:
-    """Take back what a red build has done to the alias; what a person does to it stands."""
-    done = moves(since)
-    if live_version() is None or (done and done[0].by == session):
-        make_live(next((move.version for move in done if move.by != session), before))
-
-
-def released_by(session: str, since: float) -> str | None:
-    """Return the version that a build has put live, or None if it has not moved the alias."""
-    return next((move.version for move in moves(since) if move.by == session), None)
-
-
-def let_update_end() -> None:
-    """Wait until no update of the function is in progress.
-
-    A build may leave one behind. On AWS, the next one's machine takes longer to come.
-    """
-    client("lambda").get_waiter("function_updated_v2").wait(FunctionName=output("FunctionName"))
-
-
-def newest_kept() -> int:
-    """Return the highest number of a version that is kept."""
-    return max((int(path.stem) for path in RELEASES.glob("*.json")), default=int(FIRST))
-
-
-def keep() -> None:
-    """Keep a copy of each version: MiniStack holds them in memory, a killed one forgets them."""
-    functions = client("lambda")
-    name = output("FunctionName")
-    RELEASES.mkdir(exist_ok=True)
-    for found in versions_after(newest_kept()):
-        number = found["Version"]
-        function = functions.get_function(FunctionName=name, Qualifier=number)
-        where = function["Code"]["Location"]
-        if not is_loopback(where):
-            raise Mistake(
-                f"the account names {where!r} for a release", "type `python3 -m sandbox up`"
-            )
-        with direct().open(where, timeout=60) as answer:
-            (RELEASES / f"{number}.zip").write_bytes(answer.read())
-        description = {"description": found.get("Description", "")}
-        write(RELEASES / f"{number}.json", json.dumps(description))
 
 
 def versions_after(number: int) -> Iterator[dict[str, Any]]:
@@ -172,38 +105,3 @@ def versions_after(number: int) -> Iterator[dict[str, Any]]:
         if not page.get("NextMarker"):
             return
         marker = {"Marker": page["NextMarker"]}
-
-
-def restore(green: list[str]) -> None:
-    """Publish again what the account has forgotten, and see to it that the right version is live.
-
-    That is one of `green`, the versions that green builds have left live, the last one first, or
-    what a person has chosen.
-    """
-    last = max(int(found["Version"]) for found in versions_after(0))
-    numbers = sorted(int(path.stem) for path in RELEASES.glob("*.json"))
-    lost = [number for number in numbers if number > last]
-    if lost:
-        say(f"Publishing {len(lost)} version(s) again that the account has lost")
-    for number in lost:
-        publish_again(number)
-    last_move = next(iter(moves()), None)
-    chosen = not lost and last_move is not None and last_move.by_a_person
-    if not chosen and (lost or live_version() not in (green or [FIRST])):
-        make_live((green or [FIRST])[0])
-
-
-def publish_again(number: int) -> None:
-    """Publish a kept version under its old number."""
-    functions = client("lambda")
-    name = output("FunctionName")
-    content = (RELEASES / f"{number}.zip").read_bytes()
-    description = read_object(RELEASES / f"{number}.json").get("description", "")
-    published = 0
-    while published < number:
-        if published:  # a number that was withdrawn
-            functions.delete_function(FunctionName=name, Qualifier=str(published))
-        functions.update_function_code(FunctionName=name, ZipFile=content)
-        functions.get_waiter("function_updated_v2").wait(FunctionName=name)
-        done = functions.publish_version(FunctionName=name, Description=description)
-        published = int(done["Version"])

@@ -6,6 +6,7 @@ which a command as short as `url` would mostly consist.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import json
 import re
@@ -20,7 +21,8 @@ from sandbox.account.emulator import endpoint
 STACK = "hello-user"
 ALIAS = "live"
 ROUTE = "/_sandbox/state"
-SESSIONS = "/_sandbox/sessions/"  # and the name of those that are to end
+SESSIONS = "/_sandbox/sessions/"  # and the name of those that are to end, and how they have
+GREEN = "green"
 HEADER = "x-sandbox-proof"
 LASTING = 600  # seconds that a proof is good for
 PATIENCE = 60  # seconds
@@ -36,6 +38,16 @@ class State:
     version: str | None
     description: str
     weights: dict[str, float]  # the shares of other versions, 0 to 1
+    chosen: bool  # whether a person or a build has made it so, not the template
+
+
+@dataclass(frozen=True)
+class End:
+    """What a build, or a deploy, has left: the version it has put live, what was taken back."""
+
+    state: State
+    released: str | None
+    taken_back: list[dict[str, Any]]  # aliases, as GetAlias has them
 
 
 def found() -> State:
@@ -45,15 +57,38 @@ def found() -> State:
     stack = internals.stacks.get(STACK) or {}
     outputs = {each["OutputKey"]: str(each["OutputValue"]) for each in stack.get("Outputs", [])}
     function = internals.functions.get(outputs.get("FunctionName")) or {}
-    alias = function.get("aliases", {}).get(ALIAS)
-    version = alias["FunctionVersion"] if alias else None
-    live = function.get("versions", {}).get(version) or function
-    description = live.get("config", {}).get("Description", "")
+    alias = function.get("aliases", {}).get(ALIAS) or {}
+    versions = function.get("versions", {})
+    version = alias.get("FunctionVersion")
+    if version not in versions:
+        version = None
+    description = versions.get(version, function).get("config", {}).get("Description", "")
+    move = (function.get("moves", {}).get(ALIAS) or [{"by": ""}])[-1]
+    chosen = bool(version and move["by"]) and move["alias"] == alias
     project = internals.projects.get(outputs.get("ProjectName")) or {}
-    routing = (alias or {}).get("RoutingConfig") or {}
-    weights = routing.get("AdditionalVersionWeights") or {}
+    weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
     template = stack.get("_template_body", "")
-    return State(outputs, template, project, version, description, weights)
+    return State(outputs, template, project, version, description, weights, chosen)
+
+
+def ended(by: str, green: bool) -> End:
+    """End what a build or a deploy may do, and keep all that is so now; raises OSError.
+
+    Unless it is green, what it has done to an alias is taken back; what others did stands.
+    """
+    from sandbox.account import function_updates
+    from sandbox.account.wraps import aliases, iam, persistence
+
+    iam.end_session(by)
+    function_updates.end_updates()
+    released = aliases.settle(by, ALIAS) if green else None
+    taken = [] if green else aliases.take_back(by)
+    try:
+        persistence.keep(*persistence.SERVICES)
+    except OSError:
+        aliases.take_back(by)
+        raise
+    return End(found(), released, taken)
 
 
 def proof(path: str, until: int | None = None) -> str:
@@ -76,26 +111,29 @@ def is_proof(given: str, path: str) -> bool:
     )
 
 
+def answers() -> bool:
+    """Tell whether the account runs, as this version of it does."""
+    with contextlib.suppress(Mistake):
+        return bool(ask())
+    return False
+
+
 def ask() -> State:
     """Ask the account; raises Mistake if it does not run or does not answer."""
-    try:
-        return State(**json.loads(request("GET", ROUTE)))
-    except (OSError, ValueError, TypeError) as error:
-        raise Mistake(
-            f"the account does not answer: {error}", "type `python3 -m sandbox up`"
-        ) from None
+    return State(**request("GET", ROUTE, State))
 
 
-def end_sessions(name: str) -> None:
-    """Let the credentials of all sessions of this name be over; AWS has no such call.
+def end(by: str, green: bool) -> End:
+    """Tell the account that a build, or a deploy, has ended, and what becomes of what it did.
 
-    Raises OSError if the account does not answer.
+    Raises Mistake if the account does not answer, or cannot write its state.
     """
-    request("DELETE", SESSIONS + name)
+    said = request("POST", f"{SESSIONS}{by}/{GREEN if green else 'red'}", End)
+    return End(State(**said.pop("state")), **said)
 
 
-def request(method: str, path: str) -> bytes:
-    """Return what the account answers to the sandbox itself; raises OSError if it does not."""
+def request(method: str, path: str, kind: type[State | End]) -> dict[str, Any]:
+    """Return the account's answer, of a kind of ours; raises Mistake if there is none of it."""
     import http.client  # 20 ms, for those that need it
 
     host = endpoint().removeprefix("http://")
@@ -103,11 +141,12 @@ def request(method: str, path: str) -> bytes:
     try:
         connection.request(method, path, headers={HEADER: proof(path)})
         with connection.getresponse() as answer:
-            said = answer.read()
-    except http.client.HTTPException as error:
-        raise OSError(repr(error)) from None
+            said = json.loads(answer.read())
+        if answer.status == 200 and said.keys() == kind.__dataclass_fields__.keys():
+            return dict(said)
+        reason = said.get("message", "it is of another version of the sandbox")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = str(error)
     finally:
         connection.close()
-    if answer.status != 200:
-        raise OSError(f"HTTP {answer.status}")
-    return said
+    raise Mistake(f"the account does not answer: {reason}", "type `python3 -m sandbox up`")

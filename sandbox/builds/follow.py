@@ -123,6 +123,7 @@ def verdict(build: Build, page: str, coloured: bool = False) -> list[str]:
     lines += [f"hint: {build.hint}"] if build.hint else []
     where = f" in {build.phase}" if build.phase else ""
     still = f"nothing was released, version {version} is still live"
+    still += f"; taken back: {build.taken_back}" if build.taken_back else ""
     said = f"BUILD {build.number} {build.status}{where}: {still}"
     return [*lines, *look, loud(said, coloured, RED)]
 

@@ -41,6 +41,7 @@ class Build(Request):
     live_before: str | None = None
     live_after: str | None = None
     released: str | None = None
+    taken_back: str = ""  # what a red build had done to an alias
     exported: dict[str, str] = field(default_factory=dict)
     reports: tuple[Report, ...] = ()  # without their cases, which are in reports.json
 
@@ -155,8 +156,11 @@ def unfinished() -> list[Build]:
     return found[::-1]
 
 
+def green() -> Iterator[Build]:
+    """Yield the green builds that have put a version live, the newest first."""
+    return (build for build in newest_first() if build.status == "SUCCEEDED" and build.released)
+
+
 def green_versions() -> list[str]:
     """Return the versions that green builds have put live, the last one first."""
-    return [
-        build.released for build in newest_first() if build.status == "SUCCEEDED" and build.released
-    ]
+    return [str(build.released) for build in green()]

@@ -63,7 +63,7 @@ def work() -> None:
 def load_sdk() -> None:
     """Load what it takes to talk to the account, before a build waits for it."""
     with contextlib.suppress(Exception):  # without an account each build says so itself
-        for service in ("sts", "cloudtrail", "lambda", "logs", "iam"):
+        for service in ("sts", "logs", "iam"):
             client(service)
     gc.freeze()  # what is loaded stays: no collection need look at it
     gc.enable()
@@ -201,32 +201,28 @@ def session_of(build: Build) -> str:
 
 def finish(build: Build, outcome: Outcome, project: Project | None = None) -> None:
     """Leave the account as the outcome says, clear up, and end the record."""
-    live = build.live_before
-    session, since = session_of(build), build.started or build.submitted
+    live, released, taken_back = build.live_before, None, ""
     status, reason = outcome.status, outcome.reason
-    released = None
+    session = session_of(build)
+    faults = []
     try:
-        state.end_sessions(session)  # what the build may have left behind releases nothing any more
         discard_work()
         repository.place_hooks()
-        if status == "SUCCEEDED":
-            released = releases.released_by(session, since)
-        elif live:
-            releases.take_back(session, since, live)
-        releases.let_update_end()
-        releases.keep()
-        live = releases.live_version() or live
         project = project or stack.project()
         credentials = assume_role(project.role_arn, session, project.arn)
         group = stack.log_group(project)
         logs.send(build.log, build.sent, group, build.id, credentials, is_all=True)
+    except Exception as error:
+        faults.append(error)
+    try:
+        end = state.end(session, green=status == "SUCCEEDED" and not faults)
+        live, released = end.state.version or live, end.released
+        taken_back = ", ".join(map(releases.named, end.taken_back))
     except Exception as error:  # the account is gone or the disk is full: `up` builds it again
-        status, released = "FAULT", None
-        reason = f"{reason}; the build could not be ended: {error}".lstrip("; ")
-        if live:
-            with contextlib.suppress(Exception):  # without an account, `up` takes it back
-                releases.take_back(session, since, build.live_before or live)
-                live = releases.live_version() or live
+        faults.append(error)
+    if faults:
+        said = "; ".join(dict.fromkeys(map(str, faults)))
+        status, reason = "FAULT", f"{reason}; the build could not be ended: {said}".lstrip("; ")
     found = hints.Finding()
     if status == "FAILED":
         with contextlib.suppress(OSError):
@@ -244,6 +240,7 @@ def finish(build: Build, outcome: Outcome, project: Project | None = None) -> No
         told=found.line,
         live_after=live,
         released=released,
+        taken_back=taken_back,
         exported=dict(outcome.exported),
         ended=time.time(),
     )

@@ -12,7 +12,6 @@ from sandbox.account import stack
 from sandbox.account.clients import client
 from sandbox.account.releases import versions_after
 from sandbox.laptop.network import direct, is_loopback
-from sandbox.laptop.paths import RELEASES
 
 VERSIONS = 50  # the newest, on one page
 FILES, TEXT = 20, 64 << 10  # of a version's code: so many files, and so many bytes of each
@@ -56,10 +55,7 @@ def code(version: str) -> dict[str, str]:
 
 
 def content_of(version: str) -> bytes:
-    """Return a version's zip file: the copy that was kept of it, else the account's."""
-    kept = RELEASES / f"{int(version)}.zip"
-    if kept.exists():
-        return kept.read_bytes()
+    """Return a version's zip file."""
     name = stack.output("FunctionName")
     found = client("lambda").get_function(FunctionName=name, Qualifier=version)
     where = found["Code"].get("Location", "")

@@ -21,13 +21,22 @@ def write(path: Path, text: str) -> None:
     try:
         with open(part, "x", encoding="utf-8") as stream:
             stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
+        flush(part)
         if path.is_dir():
             delete(path)  # also a link to a folder, which could be anybody's
         os.replace(part, path)
+        flush(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """See to it that a file, or which files a folder has, outlasts a power cut."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def delete(path: Path) -> None:

@@ -19,7 +19,6 @@ STUDENTS_VENV = FOLDER / "students-venv"  # in which the student's own tests run
 ACCOUNT = FOLDER / "account"
 FORK = FOLDER / "fork.git"
 BUILDS = FOLDER / "builds"
-RELEASES = FOLDER / "releases"
 PACKAGES = FOLDER / "packages"  # the Python environments of builds
 PROGRAMS = FOLDER / "bin"  # `aws` and what else a build finds beside Python
 

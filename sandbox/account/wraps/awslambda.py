@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from ministack.core import iam_evaluator
 from ministack.core.concurrency import run_reentrant
 from ministack.core.responses import error_response_json
-from ministack.services import cloudtrail, lambda_svc
+from ministack.services import lambda_svc
 
 from sandbox.account import function_limits, function_updates, internals
 from sandbox.account.invocations import Outcome, invoke
@@ -177,88 +176,6 @@ def is_python(record: Mapping[str, Any]) -> bool:
     """Tell whether we can run a version of a function: it is in Python, and a zip."""
     runtime = str(record["config"].get("Runtime", ""))
     return runtime.startswith("python") and bool(record.get("code_zip"))
-
-
-def alias_refused(name: str, data: dict[str, Any]) -> Any:
-    """Return why an alias may not be so, or None.
-
-    It names versions that are there, and routes to at most one other, which is not $LATEST:
-    https://docs.aws.amazon.com/lambda/latest/dg/configuration-aliases.html
-    """
-    func = internals.functions.get(name)
-    if func is None:
-        return None
-    shares = (data.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
-    for version in filter(None, [data.get("FunctionVersion"), *shares]):
-        if version != "$LATEST" and version not in func["versions"]:
-            text = f"Function not found: {func['config']['FunctionArn']}:{version}"
-            return error_response_json("ResourceNotFoundException", text, 404)
-    if shares and (len(shares) > 1 or "$LATEST" in (data.get("FunctionVersion"), *shares)):
-        return error_response_json(
-            "InvalidParameterValueException",
-            "An alias routes to one additional version, and to no $LATEST",
-            400,
-        )
-    return None
-
-
-@wrap(internals.create_alias)
-def new_alias_points_to_a_version_that_is_there(
-    original: Any, name: str, data: dict[str, Any]
-) -> Any:
-    """Answer 404 to an alias of a version that is not there."""
-    return alias_refused(name, data) or original(name, data)
-
-
-@wrap(internals.update_alias)
-def alias_moves_to_a_version_that_is_there(
-    original: Any, name: str, alias: str, data: dict[str, Any]
-) -> Any:
-    """Answer 404 to an alias of a version that is not there."""
-    return alias_refused(name, data) or original(name, alias, data)
-
-
-def recorded(call: str, name: str, alias: str, data: dict[str, Any]) -> None:
-    """Let CloudTrail know who has moved an alias.
-
-    MiniStack records UpdateAlias as ListAliases, each caller as an IAM user, and refused calls too.
-    https://docs.aws.amazon.com/lambda/latest/dg/logging-using-cloudtrail.html
-    """
-    caller = iam_evaluator.caller_arn()
-    cloudtrail.record_event(
-        service="lambda",
-        event_name=call,
-        username=re.split("[:/]", caller)[-1],
-        access_key_id="",
-        resources=[{"ResourceName": name, "ResourceType": "AWS::Lambda::Function"}],
-        region=lambda_svc.get_region(),
-        request_id=lambda_svc.new_uuid(),
-        user_agent="",
-        request_params={
-            "functionName": name,
-            "name": alias,
-            **{key[0].lower() + key[1:]: value for key, value in data.items()},
-        },
-        method="PUT",
-    )
-
-
-@wrap(internals.create_alias)
-def making_an_alias_is_recorded(original: Any, name: str, data: dict[str, Any]) -> Any:
-    """Record CreateAlias."""
-    answer = original(name, data)
-    if answer[0] < 300 and OVER_HTTP.get():
-        recorded("CreateAlias20150331", name, data.get("Name", ""), data)
-    return answer
-
-
-@wrap(internals.update_alias)
-def moving_an_alias_is_recorded(original: Any, name: str, alias: str, data: dict[str, Any]) -> Any:
-    """Record UpdateAlias."""
-    answer = original(name, alias, data)
-    if answer[0] < 300 and OVER_HTTP.get():
-        recorded("UpdateAlias20150331", name, alias, data)
-    return answer
 
 
 def shares_of(alias: dict[str, Any]) -> dict[str, float]:

@@ -56,26 +56,12 @@ class Account:
     """A running emulator; `program` is what runs in its process."""
 
     def __init__(self, folder, program):
-        self.folder, self.port = folder, free_port(0)
+        self.folder, self.port, self.program = folder, free_port(0), program
         self.keys = {user: keys.new() for user in (keys.ROOT, keys.STUDENT)}
         if program == BARE:
             self.keys = {user: ["test", "test"] for user in self.keys}
         (folder / "keys.json").write_text(json.dumps(self.keys))
-        own = {"STATE_DIR": str(folder), "TMPDIR": str(folder), "HOME": str(folder)}
-        env = emulator.environment(self.port) | own | {"AWS_ACCESS_KEY_ID": "test"}
-        with open(folder / "log", "w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", program, str(folder / "keys.json")],
-                cwd=ROOT,
-                env=env,
-                stdout=log,
-                stderr=log,
-            )
-        deadline = time.monotonic() + 60
-        while self.ask("GET", "/_ministack/health")[0] != 200:
-            assert self.process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        self.start()
         self.client("cloudformation", keys.ROOT).create_stack(
             StackName="hello-user",
             TemplateBody=(ROOT / "template.yml").read_text(),
@@ -87,6 +73,30 @@ class Account:
         )
         waiter = self.client("cloudformation", keys.ROOT).get_waiter("stack_create_complete")
         waiter.wait(StackName="hello-user", WaiterConfig={"Delay": 0.1})
+
+    def start(self):
+        """Start the emulator's process, which may find its state broken and end."""
+        folder = self.folder
+        own = {"STATE_DIR": str(folder / "state"), "TMPDIR": str(folder), "HOME": str(folder)}
+        own["S3_DATA_DIR"] = str(folder / "state" / "s3")
+        env = emulator.environment(self.port) | own | {"AWS_ACCESS_KEY_ID": "test"}
+        with open(folder / "log", "a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", self.program, str(folder / "keys.json")],
+                cwd=ROOT,
+                env=env,
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + 60
+        while self.ask("GET", "/_ministack/health")[0] != 200:
+            assert self.process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(30)
 
     def ask(self, method="GET", path="", headers=None, body=None):
         """Send a request as it is; return status, headers and body, or 0 if nothing answers."""

@@ -117,6 +117,14 @@ def alias_to_a_version_that_is_not_there_is_404(account):
     assert refused(functions.update_alias, **NAME, Name="live", RoutingConfig=share) == missing
 
 
+def weight_that_is_no_share_of_the_requests_is_refused(account):
+    share = {"AdditionalVersionWeights": {"1": 1.5}}  # below 0, the SDK itself refuses it
+    status, code, text = refused(
+        account.client("lambda").update_alias, **NAME, Name="live", RoutingConfig=share
+    )
+    assert (status, code) == (400, "ValidationException") and "equal to 1.0" in text
+
+
 def publish_with_another_hash_is_refused(account):
     account.publish(answering("hashed"))
     functions = account.client("lambda")

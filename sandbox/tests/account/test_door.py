@@ -265,17 +265,17 @@ def test_session_that_is_over_is_refused(account, ourselves):
     functions = account.as_build("lambda", "AWSCodeBuild-over")
     other = account.as_build("lambda", "AWSCodeBuild-other")
     functions.get_function(**NAME)
-    path = f"{state.SESSIONS}AWSCodeBuild-over"
-    of_other = {state.HEADER: state.proof(f"{state.SESSIONS}AWSCodeBuild-other")}
+    path = f"{state.SESSIONS}AWSCodeBuild-over/red"
+    of_other = {state.HEADER: state.proof(f"{state.SESSIONS}AWSCodeBuild-other/red")}
     for headers in (
         {},
         of_other,
-        signed(account, "DELETE", path, "sts"),
-        signed(account, "DELETE", path, "sts", keys.ROOT),
+        signed(account, "POST", path, "sts"),
+        signed(account, "POST", path, "sts", keys.ROOT),
     ):
-        assert account.ask("DELETE", path, headers)[0] == 403
+        assert account.ask("POST", path, headers)[0] == 403
     functions.get_function(**NAME)
-    state.end_sessions("AWSCodeBuild-over")
+    state.end("AWSCodeBuild-over", green=False)
     with pytest.raises(botocore.exceptions.ClientError) as error:
         functions.update_alias(**NAME, Name="live", FunctionVersion="1")
     assert error.value.response["Error"]["Code"] == "ExpiredTokenException"

@@ -57,9 +57,14 @@ def test_rollback_during_a_red_build_stands(quick):
 
 def test_what_a_red_build_moved_is_taken_back(quick):
     before, other = released(quick, "before"), released(quick, "other")
-    quick.say("red", f"{MOVE} {before}", "exit 1")
-    assert f"version {other} is still live" in quick.push()[-1]
-    assert quick.live() == other
+    share = f"--routing-config AdditionalVersionWeights={{{other}=0.5}}"
+    quick.say("red", f"{MOVE} {before} {share}", "exit 1")
+    taken_back = f"alias live to version {before} and 50% to version {other}"
+    assert quick.push()[-1].endswith(
+        f"nothing was released, version {other} is still live; taken back: {taken_back}"
+    )
+    alias = quick.client("lambda").get_alias(FunctionName="hello_user", Name="live")
+    assert (alias["FunctionVersion"], alias.get("RoutingConfig")) == (other, None)
 
 
 @pytest.mark.long

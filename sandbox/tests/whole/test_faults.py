@@ -400,14 +400,14 @@ def test_full_disk_ends_the_build_with_a_reason(quick, limit, reason):
 def test_full_disk_while_a_release_is_kept_is_not_green(quick):
     before, old = quick.live(), quick.message()
     quick.say("cannot be kept")
-    releases = quick.clone / ".sandbox" / "releases"
-    releases.rename(releases.with_name("aside"))
-    releases.write_text("in the way of a folder")
+    state = quick.clone / ".sandbox" / "account" / "state"
+    state.rename(state.with_name("aside"))
+    state.write_text("in the way of a folder")
     lines = quick.push()
     assert "FAULT" in lines[-1] and f"version {before} is still live" in lines[-1]
     assert (quick.live(), quick.message()) == (before, old)
-    releases.unlink()
-    releases.with_name("aside").rename(releases)
+    state.unlink()
+    state.with_name("aside").rename(state)
     quick.up()
     is_back(quick, "cannot be kept")
 

@@ -1,0 +1,170 @@
+"""Lambda: what an alias may be, and who has made it so."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ministack.core import iam_evaluator
+from ministack.core.responses import error_response_json
+from ministack.services import cloudtrail, lambda_svc
+
+from sandbox.account import internals, keys
+from sandbox.account.wraps import wrap
+from sandbox.account.wraps.awslambda import OVER_HTTP
+
+GREEN = " (green)"  # marks a build that has ended so
+MOVES = 100  # of an alias, which are noted
+
+
+def alias_refused(name: str, data: dict[str, Any]) -> Any:
+    """Return why an alias may not be so, or None.
+
+    It names versions that are there, and routes to at most one other, which is not $LATEST, a
+    share from 0 to 1 of the requests:
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-aliases.html
+    """
+    func = internals.functions.get(name)
+    if func is None:
+        return None
+    shares = (data.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+    if not all(type(share) in (int, float) and 0 <= share <= 1 for share in shares.values()):
+        return error_response_json(
+            "ValidationException",
+            f"1 validation error detected: Value '{shares}' at 'routingConfig."
+            "additionalVersionWeights' failed to satisfy constraint: Map value must satisfy "
+            "constraint: [Member must have value less than or equal to 1.0, Member must have "
+            "value greater than or equal to 0.0]",
+            400,
+        )
+    for version in filter(None, [data.get("FunctionVersion"), *shares]):
+        if version != "$LATEST" and version not in func["versions"]:
+            text = f"Function not found: {func['config']['FunctionArn']}:{version}"
+            return error_response_json("ResourceNotFoundException", text, 404)
+    if shares and (len(shares) > 1 or "$LATEST" in (data.get("FunctionVersion"), *shares)):
+        return error_response_json(
+            "InvalidParameterValueException",
+            "An alias routes to one additional version, and to no $LATEST",
+            400,
+        )
+    return None
+
+
+@wrap(internals.create_alias)
+def new_alias_points_to_a_version_that_is_there(
+    original: Any, name: str, data: dict[str, Any]
+) -> Any:
+    """Answer 404 to an alias of a version that is not there."""
+    return alias_refused(name, data) or original(name, data)
+
+
+@wrap(internals.update_alias)
+def alias_moves_to_a_version_that_is_there(
+    original: Any, name: str, alias: str, data: dict[str, Any]
+) -> Any:
+    """Answer 404 to an alias of a version that is not there."""
+    return alias_refused(name, data) or original(name, alias, data)
+
+
+@wrap(internals.create_alias)
+def who_makes_an_alias_is_noted(original: Any, name: str, data: dict[str, Any]) -> Any:
+    """Note who has made an alias."""
+    return noted("Create", name, {"Name": "", **data}, lambda: original(name, data))
+
+
+@wrap(internals.update_alias)
+def who_moves_an_alias_is_noted(original: Any, name: str, alias: str, data: dict[str, Any]) -> Any:
+    """Note who has moved an alias."""
+    return noted("Update", name, {**data, "Name": alias}, lambda: original(name, alias, data))
+
+
+@wrap(internals.delete_alias)
+def who_deletes_an_alias_is_noted(original: Any, name: str, alias: str) -> Any:
+    """Note who has deleted an alias."""
+    return noted("Delete", name, {"Name": alias}, lambda: original(name, alias))
+
+
+def noted(verb: str, name: str, data: dict[str, Any], change: Callable[[], Any]) -> Any:
+    """Change an alias, and note beside the function who has left it how: what undoes it later.
+
+    CloudTrail is told, too. MiniStack records UpdateAlias as ListAliases, and refused calls, too.
+    https://docs.aws.amazon.com/lambda/latest/dg/logging-using-cloudtrail.html
+    """
+    func, alias = internals.functions.get(name) or {"aliases": {}}, data["Name"]
+    before = copy.deepcopy(func["aliases"].get(alias))
+    answer = change()
+    if answer[0] < 300:
+        by = re.split("[:/]", iam_evaluator.caller_arn())[-1] if OVER_HTTP.get() else keys.ROOT
+        moves = func.setdefault("moves", {}).setdefault(alias, [])
+        if not moves or moves[-1]["alias"] != before:
+            moves.append({"by": "", "alias": before})
+        if moves[-1]["by"] == by:
+            moves.pop()  # only what somebody leaves matters
+        moves.append({"by": by, "alias": copy.deepcopy(func["aliases"].get(alias))})
+        del moves[:-MOVES]
+        if OVER_HTTP.get():
+            cloudtrail.record_event(
+                service="lambda",
+                event_name=f"{verb}Alias20150331",
+                username=by,
+                access_key_id="",
+                resources=[{"ResourceName": name, "ResourceType": "AWS::Lambda::Function"}],
+                region=lambda_svc.get_region(),
+                request_id=lambda_svc.new_uuid(),
+                user_agent="",
+                request_params={
+                    "functionName": name,
+                    **{key[0].lower() + key[1:]: value for key, value in data.items()},
+                },
+                method="PUT",
+            )
+    return answer
+
+
+def settle(by: str, alias: str) -> str | None:
+    """Let what a green build has done to aliases stay; return the version that one was moved to."""
+    version = None
+    for func in internals.functions.values():
+        for name, moves in func.get("moves", {}).items():
+            for move in moves:
+                if move["by"] == by:
+                    move["by"] += GREEN
+                    if name == alias and move["alias"]:
+                        version = str(move["alias"]["FunctionVersion"])
+    return version
+
+
+def take_back_builds() -> None:
+    """Take back what builds have done that have not ended: nothing of them runs any more."""
+    moves = [
+        move
+        for func in internals.functions.values()
+        for alias in func.get("moves", {}).values()
+        for move in alias
+    ]
+    for by in {move["by"] for move in moves}:
+        if by.startswith("AWSCodeBuild-") and not by.endswith(GREEN):
+            take_back(by)
+
+
+def take_back(by: str) -> list[dict[str, Any]]:
+    """Take back what somebody has done to aliases; what others have done since stands.
+
+    Return what was taken back, as GetAlias would have it.
+    """
+    taken = []
+    for func in internals.functions.values():
+        for alias, moves in func.get("moves", {}).items():
+            kept = [move for move in moves if move["by"].removesuffix(GREEN) != by]
+            if len(kept) < len(moves):
+                now, then = func["aliases"].pop(alias, None), kept[-1]["alias"]
+                if now != then:
+                    taken.append(now or {"Name": alias})
+                if then and now and by == keys.ROOT:
+                    then["Description"] = now["Description"]  # it moves nothing
+                if then:
+                    func["aliases"][alias] = copy.deepcopy(then)
+                moves[:] = kept
+    return taken

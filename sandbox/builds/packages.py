@@ -60,11 +60,9 @@ site.ENABLE_USER_SITE and site.addsitedir(site.getusersitepackages())
 
 def note_settings(**settings: str) -> None:
     """Write down what leads to packages: the `cache`, and this process's way to the network."""
-    known = files.read_object(SETTINGS)
-    found = known | settings | {"registry": way_to_registry()}
-    if found != known:
-        files.make_folder(PACKAGES)
-        files.write(SETTINGS, json.dumps(found))
+    files.make_folder(PACKAGES)
+    found = files.read_object(SETTINGS) | settings | {"registry": way_to_registry()}
+    files.write(SETTINGS, json.dumps(found))
 
 
 def registry() -> dict[str, str]:

@@ -8,6 +8,7 @@ pip by variables or files, of which uv reads none (https://github.com/astral-sh/
 # Standard library only, and little of it: each `pip` of a build waits for it.
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -76,12 +77,5 @@ def has_settings(env: Mapping[str, str], venv: Path, registry: Mapping[str, str]
         return True
     folders = [f"{each}/pip" for each in (env.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")]
     folders += ["/etc", "/Library/Application Support/pip"]
-    return any(INDEX.search(text_of(Path(folder) / "pip.conf")) for folder in folders)
-
-
-def text_of(path: Path) -> str:
-    """Return what a file holds, or nothing if it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+    readable = [path for path in map("{}/pip.conf".format, folders) if os.access(path, os.R_OK)]
+    return any(INDEX.search(Path(path).read_text(errors="replace")) for path in readable)

@@ -26,6 +26,17 @@ from string import Template
 import psutil
 
 CHUNK = 1 << 16
+CARRYING = b"""\
+cd "$(cat %(dir)s)" || exit
+set -a
+. %(env)s
+%(command)s
+CODEBUILD_LAST_EXIT=$?
+export -p > %(env)s
+pwd > %(dir)s
+exit $CODEBUILD_LAST_EXIT
+"""
+ALONE = b"cd %(start)s || exit\n\n\n%(command)s\n"
 
 
 class TimedOut(Exception):
@@ -108,21 +119,11 @@ class Shell:
     def run(self, command: str) -> int:
         """Run one item and return its exit status; raises TimedOut when the time is over."""
         script = self.folder / "script.sh"
-        text = command.encode(errors="surrogateescape")
-        if self.carries:
-            parts = [
-                b'cd "$(cat %s)" || exit' % shlex.quote(str(self.folder / "dir.txt")).encode(),
-                b"set -a",
-                b". %s" % shlex.quote(str(self.folder / "env.sh")).encode(),
-                text,
-                b"CODEBUILD_LAST_EXIT=$?",
-                b"export -p > %s" % shlex.quote(str(self.folder / "env.sh")).encode(),
-                b"pwd > %s" % shlex.quote(str(self.folder / "dir.txt")).encode(),
-                b"exit $CODEBUILD_LAST_EXIT",
-            ]
-        else:
-            parts = [b"cd %s || exit" % shlex.quote(str(self.start)).encode(), b"", b"", text]
-        script.write_bytes(b"\n".join(parts) + b"\n")
+        places = {b"dir": self.folder / "dir.txt", b"env": self.folder / "env.sh"}
+        places[b"start"] = self.start
+        parts = {name: shlex.quote(str(path)).encode() for name, path in places.items()}
+        parts[b"command"] = command.encode(errors="surrogateescape")
+        script.write_bytes((CARRYING if self.carries else ALONE) % parts)
         process = subprocess.Popen(
             [self.program, script],
             cwd=self.folder,

@@ -103,9 +103,6 @@ def place_hooks() -> None:
     for folder in ("objects", "refs/heads"):
         (FORK / folder).mkdir(parents=True, exist_ok=True)
     for name, text in FILES.items():
-        with contextlib.suppress(OSError, ValueError):
-            if (FORK / name).read_text(encoding="utf-8") == text:
-                continue
         write(FORK / name, text)
     place_programs(FORK / "hooks", {"pre-receive": TURN, "post-receive": HOOK})
 

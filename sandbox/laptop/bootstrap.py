@@ -29,7 +29,7 @@ from sandbox.laptop.paths import (
     cache,
 )
 from sandbox.laptop.processes import git, outside_git, run
-from sandbox.laptop.terminal import busy, grown, in_colour, say
+from sandbox.laptop.terminal import busy, in_colour, say
 
 READY = VENV / "ready"
 NEXT = FOLDER / "venv.next"  # takes the place of one that is outdated, once it is complete
@@ -39,6 +39,7 @@ FOREIGN = re.compile(r"PIP_|UV_|PYTHON")
 THE_WAY = re.compile(
     "INDEX|LINKS|CERT|PROXY|CACHE|CONFIG|TIMEOUT|RETRIES|TRUSTED|INSECURE|KEYRING|TLS|OFFLINE"
 )
+NOT_MADE = "the sandbox's environment could not be made"
 # Starts what can go on while the packages are installed, and returns what ends it if that fails.
 Meanwhile = Callable[[], Callable[[], object]]
 
@@ -82,7 +83,12 @@ def is_made() -> bool:
 
 def is_ready() -> bool:
     """Tell whether this very process runs in the sandbox's environment, of today's pins."""
-    return is_made() and READY.read_text() == fingerprint(REQUIREMENTS)
+    return is_inside() and is_current(READY, REQUIREMENTS)
+
+
+def is_current(mark: Path, requirements: Path) -> bool:
+    """Tell whether these requirements are installed, as the mark that `install` leaves says."""
+    return mark.exists() and mark.read_text() == fingerprint(requirements)
 
 
 def is_inside() -> bool:
@@ -110,11 +116,9 @@ def enter(meanwhile: Meanwhile, end_what_runs: Callable[[], None]) -> None:
     FOLDER.mkdir(mode=0o700, exist_ok=True)
     FOLDER.chmod(0o700)
     with lock("setup"):
-        current = fingerprint(REQUIREMENTS)
         # Python is missing once the one below it is gone.
-        if not (PYTHON.exists() and READY.exists()) or READY.read_text() != current:
+        if not (PYTHON.exists() and is_current(READY, REQUIREMENTS)):
             make_environment(venv, meanwhile)
-            write(venv / READY.name, current)
             if venv == NEXT:
                 end_what_runs()
                 os.rename(VENV, outdated := FOLDER / "venv.outdated")
@@ -135,37 +139,30 @@ def make_environment(venv: Path, meanwhile: Meanwhile) -> None:
     say(f"Making the sandbox's Python environment in {FOLDER.name}/ (only the first time)")
     delete(venv)
     # The Python at hand mostly has a pip that can install for another; making a second is slow.
-    lent: list[str | Path] = []
-    if lends_pip():
-        lent = [sys.executable, "-m", "pip", "--python", python]
-    pip = lent or [python, "-m", "pip"]
+    lent: list[str | Path] = [sys.executable, "-m", "pip", "--python"] if lends_pip() else []
     with contextlib.ExitStack() as undo:
         undo.callback(shutil.rmtree, venv, ignore_errors=True)
         step(base, "-m", "venv", *(["--without-pip"] if lent else []), venv)
         with open(venv / "pyvenv.cfg", "a") as config:
             config.write("relocatable = true\n")  # for uv: what it writes may move with it
-        with busy("Installing uv", lambda: grown(venv)):
+        with busy("Installing uv"):
             # Not to the student's home, which a pip.conf may ask for.
             options = ["-q", "--no-user", "--disable-pip-version-check"]
+            pip = [*lent, python] if lent else [python, "-m", "pip"]
             step(*pip, "install", *options, pin_of("uv"))
         if venv == VENV:
             undo.callback(meanwhile())
-        what = "MiniStack, the AWS CLI and what they need"
-        install(REQUIREMENTS, what, venv)
+        install(REQUIREMENTS, "MiniStack, the AWS CLI and what they need", venv)
         slim(venv)
         undo.pop_all()
 
 
 def add_test_packages() -> None:
     """Install what only the tests need, unless it is there already."""
-    mark = VENV / "ready-for-tests"
+    mark = "ready-for-tests"
     with lock("setup"):
-        current = fingerprint(TEST_REQUIREMENTS)
-        if mark.exists() and mark.read_text() == current:
-            return
-        what = "what only the tests need"
-        install(TEST_REQUIREMENTS, what)
-        write(mark, current)
+        if not is_current(VENV / mark, TEST_REQUIREMENTS):
+            install(TEST_REQUIREMENTS, "what only the tests need", mark=mark)
 
 
 def students_python() -> Path:
@@ -175,37 +172,32 @@ def students_python() -> Path:
             f"there is no {STUDENTS_REQUIREMENTS.name}, which says what your tests need",
             f"type `git checkout HEAD -- {STUDENTS_REQUIREMENTS.name}`",
         )
-    mark = STUDENTS_VENV / "ready"
     with lock("setup"):
-        current = fingerprint(STUDENTS_REQUIREMENTS)
-        if not mark.exists() or mark.read_text() != current:
+        if not is_current(STUDENTS_VENV / READY.name, STUDENTS_REQUIREMENTS):
             shutil.rmtree(STUDENTS_VENV, ignore_errors=True)
             step(VENV / "bin" / "uv", "venv", "-q", "-p", PYTHON, STUDENTS_VENV)
-            try:
-                install(STUDENTS_REQUIREMENTS, "what your tests need", STUDENTS_VENV)
-            except Mistake as mistake:
-                why = str(mistake).partition("\n")[2]
-                raise Mistake(
-                    f"{STUDENTS_REQUIREMENTS.name} could not be installed:\n{why}",
-                    "mend the line that it names, or check the network, and try again",
-                ) from None
-            write(mark, current)
+            install(STUDENTS_REQUIREMENTS, "what your tests need", STUDENTS_VENV)
     return STUDENTS_VENV / "bin" / "python"
 
 
-def install(requirements: Path, what: str, venv: Path = VENV) -> None:
-    """Install a file of requirements into an environment; a terminal sees uv's own progress."""
-    uv, python = venv / "bin" / "uv", venv / "bin" / "python"
-    if not uv.exists():
-        uv = VENV / "bin" / "uv"
+def install(requirements: Path, what: str, venv: Path = VENV, mark: str = READY.name) -> None:
+    """Install a file of requirements into an environment, and leave the mark that it is there.
+
+    A terminal sees uv's own progress.
+    """
+    uv, python = (NEXT if venv == NEXT else VENV) / "bin" / "uv", venv / "bin" / "python"
+    current, failed = fingerprint(requirements), NOT_MADE
+    if requirements == STUDENTS_REQUIREMENTS:
+        failed = f"{requirements.name} could not be installed"
     command: list[str | Path] = [uv, "pip", "install", "-p", python, "-r", requirements]
     title = f"Installing {requirements.relative_to(ROOT)}: {what}"
     if in_colour(sys.stderr):
         say(title)
-        step(*command, shown=True)
+        step(*command, shown=True, failed=failed)
     else:
-        with busy(title, lambda: grown(venv)):
-            step(*command, "-q")
+        with busy(title):
+            step(*command, "-q", failed=failed)
+    write(venv / mark, current)
 
 
 def slim(venv: Path) -> None:
@@ -225,8 +217,8 @@ def slim(venv: Path) -> None:
     models.symlink_to(Path("..", "..", "botocore", "data"))
 
 
-def step(*command: str | Path, shown: bool = False) -> None:
-    """Run one step of the set-up; raises Mistake with what it says if it fails.
+def step(*command: str | Path, shown: bool = False, failed: str = NOT_MADE) -> None:
+    """Run one step of the set-up; raises Mistake with what `failed` and why.
 
     With `shown`, what it says goes to the terminal as it comes.
     """
@@ -240,8 +232,7 @@ def step(*command: str | Path, shown: bool = False) -> None:
     done = run(*command, env=caches | own, cwd=FOLDER, check=False, shown=shown)
     if done.returncode:
         raise Mistake(
-            "the sandbox's environment could not be made:\n"
-            + (done.stderr or "it says why above").strip()[-800:],
+            f"{failed}:\n{(done.stderr or 'it says why above').strip()[-800:]}",
             "check the network (the first run downloads packages) and what it says above, "
             "then type `python3 -m sandbox up`",
         )
@@ -259,10 +250,6 @@ def pin_of(name: str) -> str:
 
 
 def lends_pip() -> bool:
-    """Tell whether this Python's pip can install for another one, as pip 22.3 and newer can."""
-    import importlib.metadata  # 30 ms, once
-
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError, ValueError):
-        version = importlib.metadata.version("pip").split(".")[:2]
-        return [int(part) for part in version] >= [22, 3]
-    return False
+    """Tell whether this Python has a pip that can install for another, as 22.3 and newer can."""
+    ask: list[str | Path] = [sys.executable, "-m", "pip", "--python", sys.executable, "--version"]
+    return not run(*ask, cwd=FOLDER, check=False).returncode

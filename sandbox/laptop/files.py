@@ -15,13 +15,26 @@ from sandbox import Mistake
 from sandbox.laptop.paths import FOLDER
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file in one step, so that a reader or a crash sees the old text or the new."""
+def write(path: Path, text: str, mode: int | None = None) -> None:
+    """Write a file in one step, so that a reader or a crash sees the old text or the new.
+
+    One that is as it should be already stays: the disk need not be waited for.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        is_file = path.is_file() and not path.is_symlink()
+        if (
+            is_file
+            and mode in (None, path.stat().st_mode & 0o777)
+            and path.read_text("utf-8") == text
+        ):
+            return
     part = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")
     try:
         with open(part, "x", encoding="utf-8") as stream:
             stream.write(text)
         flush(part)
+        if mode is not None:
+            part.chmod(mode)
         if path.is_dir():
             delete(path)  # also a link to a folder, which could be anybody's
         os.replace(part, path)
@@ -72,13 +85,7 @@ def place_programs(folder: Path, programs: Mapping[str, str]) -> None:
             if path.name not in programs:
                 delete(path)
         for name, text in programs.items():
-            path = folder / name
-            with contextlib.suppress(OSError, ValueError):
-                is_ours = path.is_file() and not path.is_symlink() and os.access(path, os.X_OK)
-                if is_ours and path.read_text(encoding="utf-8") == text:
-                    continue
-            write(path, text)
-            path.chmod(0o755)
+            write(folder / name, text, 0o755)
 
 
 def read_json(path: Path) -> Any:

@@ -68,15 +68,14 @@ def refuse_foreign_endpoints(env: Mapping[str, str]) -> None:
 
 def is_loopback(url: str) -> bool:
     """Tell whether a URL names this machine's loopback."""
+    import ipaddress
     from urllib.parse import urlsplit
 
     try:
         host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-    octets = host.split(".")
-    is_127 = octets[0] == "127" and len(octets) == 4 and all(part.isdigit() for part in octets)
-    return host in ("localhost", "::1") or is_127
 
 
 def free_port(wanted: int) -> int:

@@ -8,7 +8,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TextIO
 
 # All that moves the cursor, changes colours, turns the direction of a text or starts a new line.
@@ -65,11 +65,10 @@ def pushed_in_colour() -> bool:
 
 
 @contextlib.contextmanager
-def busy(text: str, detail: Callable[[], str] = str) -> Iterator[None]:
+def busy(text: str) -> Iterator[None]:
     """Say what is going on, then every moment that it still is, and at the end how long it took.
 
-    `detail` tells how far it is. In a terminal one line is written over and over, in a pipe each
-    sign is a line of its own.
+    In a terminal one line is written over and over, in a pipe each sign is a line of its own.
     """
     say(text)
     start, over = time.monotonic(), threading.Event()
@@ -77,8 +76,7 @@ def busy(text: str, detail: Callable[[], str] = str) -> Iterator[None]:
 
     def sign() -> None:
         while not over.wait(0.2 if terminal else PATIENCE):
-            took = f"{time.monotonic() - start:.0f} s"
-            shown = ", ".join(filter(None, [took, detail()]))
+            shown = f"{time.monotonic() - start:.0f} s"
             if terminal:
                 sys.stderr.write(f"\r{CLEAR}{painted(f'          {shown} …', DIM)}")
                 sys.stderr.flush()
@@ -97,14 +95,3 @@ def busy(text: str, detail: Callable[[], str] = str) -> Iterator[None]:
             sys.stderr.write(f"\r{CLEAR}")
         if took > PATIENCE:
             say(f"  done in {took:.1f} s")
-
-
-def grown(folder: str | os.PathLike[str]) -> str:
-    """Return how many files and megabytes a folder has by now."""
-    count = size = 0
-    for path, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                size += os.lstat(os.path.join(path, name)).st_size
-                count += 1
-    return f"{count} files, {size / 1e6:.0f} MB" if count else ""

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import stat
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,12 +22,9 @@ def write(path: Path, text: str, mode: int | None = None) -> None:
     One that is as it should be already stays: the disk need not be waited for.
     """
     with contextlib.suppress(OSError, ValueError):
-        is_file = path.is_file() and not path.is_symlink()
-        if (
-            is_file
-            and mode in (None, path.stat().st_mode & 0o777)
-            and path.read_text("utf-8") == text
-        ):
+        mode_now = path.lstat().st_mode
+        is_so = stat.S_ISREG(mode_now) and mode in (None, stat.S_IMODE(mode_now))
+        if is_so and path.read_text("utf-8") == text:
             return
     part = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")
     try:

@@ -89,7 +89,7 @@ class Buildspec:
     reports: tuple[ReportGroup, ...] = ()
     artifacts: Files | None = None
     has_cache: bool = False
-    unknown: tuple[tuple[str, str], ...] = ()  # the section and the key
+    unknown: dict[str, list[str]] = field(default_factory=dict)  # keys by their section
     notes: tuple[tuple[int, str], ...] = ()
     obstacles: tuple[BuildspecError, ...] = ()
     scripts: tuple[tuple[int, str], ...] = ()

@@ -42,7 +42,7 @@ class Notes:
 
     def __init__(self, lines: list[str], told: list[tuple[int, str]]) -> None:
         self.lines, self.told = lines, [*told]
-        self.unknown: list[tuple[str, str]] = []
+        self.unknown: dict[str, list[str]] = {}
         self.obstacles: list[BuildspecError] = []
         self.scripts: list[tuple[int, str]] = []
 
@@ -64,7 +64,7 @@ class Notes:
                 near = difflib.get_close_matches(key.lower(), known, 1)
                 meant = f"; did you mean `{near[0]}:`?" if near else ""
                 self.tell(value, f"{key!r} is no key that counts here, it is passed over{meant}")
-                self.unknown += [(section, key)] if section != FILE else []
+                self.unknown.setdefault(section, []).append(key)
             elif key in PASSED_OVER:
                 self.tell(value, f"{key}: {PASSED_OVER[key]}")
         return found

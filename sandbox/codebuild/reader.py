@@ -110,7 +110,7 @@ def buildspec(notes: Notes, root: yaml.Node | None) -> Buildspec:
         reports=reports.groups(notes, top.get("reports")),
         artifacts=artifacts.files(notes, places) if "artifacts" in top else None,
         has_cache="cache" in top,
-        unknown=tuple(notes.unknown),
+        unknown={name: keys for name, keys in notes.unknown.items() if name != FILE},
         notes=tuple(sorted(notes.told)),
         obstacles=tuple(notes.obstacles),
         scripts=tuple(notes.scripts),

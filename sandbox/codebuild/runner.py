@@ -6,7 +6,7 @@ import contextlib
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -117,7 +117,8 @@ def download_source(
     spec = read(source.find_buildspec(src, project.buildspec))
     for error in spec.obstacles:
         raise error
-    tell_unknown_keys(spec, log)
+    if said := [*unknown_keys(spec)]:
+        log.line("\n".join(["Found possible syntax errors in buildspec: ", *said]))
     if spec.shell:
         log.line(f"Selecting shell {spec.shell} as specified in buildspec.")
     for line, text in spec.notes:
@@ -149,12 +150,8 @@ def download_source(
     return spec, variables
 
 
-def tell_unknown_keys(spec: Buildspec, log: Log) -> None:
-    """Write CodeBuild's own line on keys that it does not know."""
-    if not spec.unknown:
-        return
-    text = "Found possible syntax errors in buildspec: "
-    for section in dict.fromkeys(section for section, _ in spec.unknown):
-        text += f"\nIn the section {section}\n    The following keys cannot be identified:"
-        text += "".join(f"\n        {key}" for other, key in spec.unknown if other == section)
-    log.line(text)
+def unknown_keys(spec: Buildspec) -> Iterator[str]:
+    """Yield CodeBuild's own words on keys that it does not know."""
+    for section, keys in spec.unknown.items():
+        yield f"In the section {section}\n    The following keys cannot be identified:"
+        yield from (f"        {key}" for key in keys)

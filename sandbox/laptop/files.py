@@ -22,9 +22,9 @@ def write(path: Path, text: str, mode: int | None = None) -> None:
     One that is as it should be already stays: the disk need not be waited for.
     """
     with contextlib.suppress(OSError, ValueError):
-        mode_now = path.lstat().st_mode
-        is_so = stat.S_ISREG(mode_now) and mode in (None, stat.S_IMODE(mode_now))
-        if is_so and path.read_text("utf-8") == text:
+        now, data = path.lstat(), text.encode()
+        is_so = stat.S_ISREG(now.st_mode) and mode in (None, stat.S_IMODE(now.st_mode))
+        if is_so and now.st_size == len(data) and path.read_bytes() == data:
             return
     part = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")
     try:

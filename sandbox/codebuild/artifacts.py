@@ -10,25 +10,22 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
-import yaml
-
 from sandbox.codebuild.buildspec import Files
 from sandbox.codebuild.log import Log
-from sandbox.codebuild.notes import Notes
-from sandbox.codebuild.yaml_nodes import text
+from sandbox.codebuild.part import Part
 
 ALLOW = "allow it in BuildRole of template.yml, then type `python3 -m sandbox up`"
 SHOWN = 20  # names
 MOST = 10_000  # files of one pattern that are looked at: a bound of this laptop
 
 
-def files(notes: Notes, keys: dict[str, yaml.Node]) -> Files:
+def files(part: Part) -> Files:
     """Read which files the artifacts, or a report group, name; raises BuildspecError."""
     return Files(
-        notes.texts(keys.get("files"), "files"),
-        text(keys.get("base-directory"), "base-directory") or ".",
-        text(keys.get("discard-paths"), "discard-paths").lower() in ("yes", "true"),
-        notes.texts(keys.get("exclude-paths"), "exclude-paths"),
+        part["files"].texts(),
+        part["base-directory"].text() or ".",
+        part["discard-paths"].text().lower() in ("yes", "true"),
+        part["exclude-paths"].texts(),
     )
 
 

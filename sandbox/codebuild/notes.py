@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import re
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import yaml
 
 from sandbox.codebuild.buildspec import BuildspecError
-from sandbox.codebuild.yaml_nodes import (
-    QUOTE_IT,
-    fault,
-    is_null,
-    items,
-    key_of,
-    line_of,
-    mapping,
-    text,
-)
+from sandbox.codebuild.yaml_nodes import NULL, QUOTE_IT
 
-FILE = "the file"
 # What CodeBuild honours and a laptop does not; README.md shows the same table.
 PASSED_OVER = {
     "run-as": "on a laptop all commands run as you",
@@ -37,51 +26,21 @@ GOES_ON = re.compile(r"(?:[|&;,({\\]|\b(?:then|do|else))\s*$")
 IS_REST = re.compile(r"\s*(?:-|[|&;>]+\s*\S|[)}]|\d>|(?:then|do|else|elif|fi|done|esac|in)\b)")
 
 
+@dataclass
 class Notes:
-    """The notes on one file, whose lines are `lines`."""
+    """What is found in one file, whose lines are `lines`, while it is read."""
 
-    def __init__(self, lines: list[str], told: list[tuple[int, str]]) -> None:
-        self.lines, self.told = lines, [*told]
-        self.unknown: dict[str, list[str]] = {}
-        self.obstacles: list[BuildspecError] = []
-        self.scripts: list[tuple[int, str]] = []
-
-    def tell(self, node: yaml.Node, said: str) -> None:
-        """Note something about a value, on the line of its key."""
-        self.told.append((line_of(key_of(node)), said))
-
-    def hinder(self, node: yaml.Node, said: str, hint: str) -> None:
-        """Note why this machine does not run what CodeBuild would."""
-        self.obstacles.append(fault(key_of(node), said, hint))
-
-    def keys(
-        self, node: yaml.Node | None, section: str, known: Sequence[str]
-    ) -> dict[str, yaml.Node]:
-        """Return the values of a section; note each key that we, or CodeBuild, pass over."""
-        found = mapping(node, section)
-        for key, value in found.items():
-            if key not in known:
-                near = difflib.get_close_matches(key.lower(), known, 1)
-                meant = f"; did you mean `{near[0]}:`?" if near else ""
-                self.tell(value, f"{key!r} is no key that counts here, it is passed over{meant}")
-                self.unknown.setdefault(section, []).append(key)
-            elif key in PASSED_OVER:
-                self.tell(value, f"{key}: {PASSED_OVER[key]}")
-        return found
-
-    def texts(self, node: yaml.Node | None, name: str) -> tuple[str, ...]:
-        """Return the texts of a list, or a lone one, and note what may surprise in them."""
-        for item in items(node):
-            said = isinstance(item, yaml.ScalarNode) and of_item(item, self.lines)
-            if said:  # on the line of the text itself, also if a key stands before it
-                self.told.append((line_of(item), said))
-        return tuple(text(item, name) for item in items(node))
+    lines: list[str]
+    told: list[tuple[int, str]]  # what is passed over or easily overlooked
+    unknown: dict[str, list[str]] = field(default_factory=dict)  # keys by their section
+    obstacles: list[BuildspecError] = field(default_factory=list)  # why it does not run here
+    scripts: list[tuple[int, str]] = field(default_factory=list)
 
 
 def of_item(node: yaml.ScalarNode, lines: list[str]) -> str:
     """Return what may surprise in a text of a list, or nothing; `lines` are those of the file."""
     first, last = node.start_mark, node.end_mark
-    if is_null(node):
+    if node.tag == NULL:
         return "an empty item is no command"
     if lines[first.line][first.column : first.column + 1] == "!":
         return f"a word that starts with ! is a tag to YAML and no part of the command: {QUOTE_IT}"
@@ -122,10 +81,10 @@ def of_block(node: yaml.ScalarNode, written: list[str]) -> str:
     return ""
 
 
-def of_value(node: yaml.Node) -> str:
+def of_value(node: yaml.Node | None) -> str:
     """Return what may surprise in a value that should be one word, or nothing."""
-    text = str(node.value)
     is_plain = isinstance(node, yaml.ScalarNode) and not node.style
+    text = str(node.value) if node else ""
     if is_plain and any(text.startswith(mark) != text.endswith(mark) for mark in "'\""):
         return f"{text}: the quotation mark has no partner, so it is part of the value"
     return ""

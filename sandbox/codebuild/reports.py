@@ -11,14 +11,11 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-import yaml
-
 from sandbox.codebuild import artifacts
 from sandbox.codebuild.buildspec import READ_HERE, Files, ReportGroup
 from sandbox.codebuild.log import Log
-from sandbox.codebuild.notes import Notes
+from sandbox.codebuild.part import Part
 from sandbox.codebuild.project import Project
-from sandbox.codebuild.yaml_nodes import fault, mapping, text
 
 OTHER_FORMATS = ("CUCUMBERJSON", "NUNITXML", "NUNIT3XML", "TESTNGXML", "VISUALSTUDIOTRX")
 COVERAGE_FORMATS = ("CLOVERXML", "COBERTURAXML", "JACOCOXML", "SIMPLECOV")
@@ -70,32 +67,31 @@ class Service:
     refusal: Callable[[list[str], str], str]
 
 
-def groups(notes: Notes, node: yaml.Node | None) -> tuple[ReportGroup, ...]:
+def groups(part: Part) -> tuple[ReportGroup, ...]:
     """Read the key `reports` of a buildspec; raises BuildspecError if CodeBuild would refuse it.
 
     https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html#build-spec.reports
     """
-    named = mapping(node, "reports")
+    named = part.parts()
     if len(named) > GROUPS:
         said = f"reports names {len(named)} report groups; CodeBuild takes {GROUPS}"
-        raise fault(node, said, "put several patterns into the `files:` of one group")
+        raise part.fault(said, "put several patterns into the `files:` of one group")
     found = []
     for name, group in named.items():
-        keys = notes.keys(group, f"reports.{name}", KEYS)
-        given = text(keys.get("file-format"), "file-format") or READ_HERE
+        group.pass_over(KEYS, f"reports.{name}")
+        given = group["file-format"].text() or READ_HERE
         if given.upper() not in FORMATS:
-            raise fault(
-                keys["file-format"],
+            raise group["file-format"].fault(
                 f"file-format is {given!r}; CodeBuild knows {', '.join(FORMATS)}",
                 f"write `file-format: {READ_HERE}`, which is what `pytest --junitxml` makes",
             )
         if given.upper() != READ_HERE:
             said = f"is checked; this laptop shows the cases of {READ_HERE}"
-            notes.tell(keys["file-format"], f"file-format: {given.upper()} {said}")
-        files = artifacts.files(notes, keys)
+            group["file-format"].tell(f"file-format: {given.upper()} {said}")
+        files = artifacts.files(group)
         if not files.patterns:
             said = f"reports.{name} has no files"
-            raise fault(group, said, "write `files:` with a list of patterns")
+            raise group.fault(said, "write `files:` with a list of patterns")
         found.append(ReportGroup(name, files, given.upper()))
     return tuple(found)
 

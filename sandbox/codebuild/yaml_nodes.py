@@ -14,7 +14,7 @@ import yaml
 from sandbox.codebuild.buildspec import BuildspecError
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-TAGS = "wrong number of container tags, expected 1"  # CodeBuild's words for a node of another kind
+NULL = "tag:yaml.org,2002:null"
 QUOTE_IT = "put the whole command in single quotes, or write it below `- |`"
 COLON = f"a colon with a space after it makes a key: {QUOTE_IT}"
 LINE_UP = (
@@ -65,7 +65,7 @@ def compose(content: bytes) -> tuple[yaml.Node | None, list[str]]:
 
 
 def flatten(loader: Any, node: yaml.Node | None, seen: set[int]) -> None:
-    """Apply merge keys (<<), refuse a key that stands twice, and let each value know its key."""
+    """Apply merge keys (<<), and refuse a key that stands twice."""
     if node is None or id(node) in seen:
         return
     seen.add(id(node))
@@ -77,15 +77,16 @@ def flatten(loader: Any, node: yaml.Node | None, seen: set[int]) -> None:
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if key.value in lines:
-                    raise fault(
-                        key,
-                        f"key {key.value!r} at line {line_of(key)} "
+                    line, column = place_of(key)
+                    raise BuildspecError(
+                        f"key {key.value!r} at line {line} "
                         f"is already there at line {lines[key.value]}",
                         "put both contents under one key: "
                         "of two, all but the last would be lost without a word",
+                        line,
+                        column,
                     )
-                lines[key.value] = line_of(key)
-                vars(value)["key"] = key
+                lines[key.value], _ = place_of(key)
             flatten(loader, value, seen)
         loader.flatten_mapping(node)
 
@@ -151,54 +152,6 @@ def blank_after_colon(text: str) -> str:
     return f"write a blank after the colon: `{found[1]}: {found[2]}`" if found else ""
 
 
-def fault(node: yaml.Node | None, message: str, hint: str) -> BuildspecError:
-    """Return an error at a node, or at the start of the file."""
-    if node is None:
-        return BuildspecError(message, hint, 1, 1)
-    return BuildspecError(message, hint, line_of(node), node.start_mark.column + 1)
-
-
-def key_of(node: yaml.Node) -> yaml.Node:
-    """Return the key that stands before a value, or else the node itself."""
-    found: yaml.Node = getattr(node, "key", node)
-    return found
-
-
-def line_of(node: yaml.Node) -> int:
-    """Return the line where a node starts, from 1."""
-    return int(node.start_mark.line) + 1
-
-
-def is_null(node: yaml.Node | None) -> bool:
-    """Tell whether there is nothing (`key:`, `~` or `null`)."""
-    return node is None or (
-        isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
-    )
-
-
-def mapping(node: yaml.Node | None, name: str) -> dict[str, yaml.Node]:
-    """Return the values of a mapping by their keys; raises BuildspecError if it is none."""
-    if node is None or is_null(node):
-        return {}
-    if not isinstance(node, yaml.MappingNode):
-        hint = f"{name} holds keys with values: write `key: value` below it, indented by two spaces"
-        if isinstance(node, yaml.ScalarNode):
-            hint = blank_after_colon(node.value) or hint
-        raise fault(node, TAGS, hint)
-    return {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
-
-
-def items(node: yaml.Node | None) -> list[yaml.Node]:
-    """Return the items of a list, or a lone one."""
-    if node is None or is_null(node):
-        return []
-    return list(node.value) if isinstance(node, yaml.SequenceNode) else [node]
-
-
-def text(node: yaml.Node | None, name: str) -> str:
-    """Return a scalar as it is written: 3.10 stays 3.10; raises BuildspecError if it is none."""
-    if node is None or is_null(node):
-        return ""
-    if not isinstance(node, yaml.ScalarNode):
-        raise fault(node, TAGS, f"{name} takes one plain value")
-    return str(node.value)
+def place_of(node: yaml.Node | None) -> tuple[int, int]:
+    """Return the line and column where a node starts, from 1."""
+    return (node.start_mark.line + 1, node.start_mark.column + 1) if node else (1, 1)

@@ -19,8 +19,8 @@ START = rb"(?:\x1b[\]PX^_]|\xc2[\x90\x98\x9d-\x9f])[^\x07\x1b\n]{0,4096}"
 END, SHORT = rb"(?:\x07|\x1b\\|\xc2\x9c)", rb"\x1b[ -/]{0,16}"
 HALF = rb"\xc2(?:[\x80-\x9f]|(?![\xa0-\xbf]))"
 ESCAPE = rb"%s[@-~]?|%s?%s|%s[0-~]?|%s" % (CSI, START, END, SHORT, HALF)
-BEGUN = rb"(?P<begun>(?:%s|%s\x1b?|%s|\xc2)\Z)" % (CSI, START, SHORT)  # the end may come yet
-ESCAPES, SO_FAR = re.compile(ESCAPE), re.compile(BEGUN + b"|" + ESCAPE)
+ESCAPES = re.compile(ESCAPE)
+BEGUN = re.compile(rb"(?:%s|%s\x1b?|%s|\xc2)\Z" % (CSI, START, SHORT))  # the end may come yet
 
 
 def without_escapes(data: bytes, is_all: bool = True) -> tuple[bytes, bytes]:
@@ -28,17 +28,13 @@ def without_escapes(data: bytes, is_all: bool = True) -> tuple[bytes, bytes]:
 
     Half a character is shown as what decoding makes of it, so that no two halves become one.
     """
-    rest = b""
-
-    def shown(found: re.Match[bytes]) -> bytes:
-        nonlocal rest
-        if not is_all and found["begun"] is not None:
-            rest = found[0]
-        return "\ufffd".encode() if found[0] == b"\xc2" and not rest else b""
-
-    if b"\x1b" in data or b"\xc2" in data:
-        data = (ESCAPES if is_all else SO_FAR).sub(shown, data)
-    return data, rest
+    if b"\x1b" not in data and b"\xc2" not in data:
+        return data, b""
+    begun = None if is_all else BEGUN.search(data)
+    end = begun.start() if begun else len(data)
+    half = "\ufffd".encode()
+    shown = ESCAPES.sub(lambda found: half if found[0] == b"\xc2" else b"", data[:end])
+    return shown, data[end:]
 
 
 class Log:

@@ -213,9 +213,9 @@ def console(_: argparse.Namespace) -> int:
 def check(arguments: argparse.Namespace) -> int:
     """tell if CodeBuild reads a buildspec, and if it runs here; exit 2 if CodeBuild refuses it"""
     from sandbox.account import template
+    from sandbox.codebuild import check as checked
     from sandbox.codebuild import source
     from sandbox.codebuild.buildspec import BuildspecError
-    from sandbox.codebuild.check import check as answer_of
 
     name = arguments.file or template.buildspec_of_project()
     shown = "BuildSpec in template.yml" if source.is_inline(name) else os.path.basename(name)
@@ -224,7 +224,7 @@ def check(arguments: argparse.Namespace) -> int:
             content = Path(name).read_bytes()
         else:
             content = source.find_buildspec(paths.ROOT, name)
-        answer = answer_of(content, os.environ)
+        spec = checked.check(content, os.environ)
     except BuildspecError as error:
         if not arguments.json:
             print("CodeBuild reads it: no\nThis laptop runs it: no", flush=True)
@@ -236,7 +236,8 @@ def check(arguments: argparse.Namespace) -> int:
         raise Mistake(
             f"{name} cannot be read: {error.strerror}", "type `ls` to see which files there are"
         ) from None
-    print(json.dumps(answer.as_json()) if arguments.json else "\n".join(answer.as_text(shown)))
+    as_text = "\n".join(checked.as_text(spec, shown))
+    print(json.dumps(checked.as_json(spec)) if arguments.json else as_text)
     return 0
 
 

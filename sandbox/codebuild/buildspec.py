@@ -90,6 +90,6 @@ class Buildspec:
     artifacts: Files | None = None
     has_cache: bool = False
     unknown: dict[str, list[str]] = field(default_factory=dict)  # keys by their section
-    notes: tuple[tuple[int, str], ...] = ()
+    notes: tuple[tuple[int | None, str], ...] = ()
     obstacles: tuple[BuildspecError, ...] = ()
     scripts: tuple[tuple[int, str], ...] = ()

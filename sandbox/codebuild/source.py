@@ -59,17 +59,19 @@ def runtimes(
     for name, written in spec.runtimes.items():
         version = Template(written).safe_substitute(variables)
         line = f"Selecting '{name}' runtime version '{version}' based on manual selections..."
-        program = shutil.which(PROGRAMS.get(name, name), path=path)
-        here, missing = f"runtime {name} {version}: the build uses {program} as it is", None
-        if name == "python":
-            own = f"{sys.version_info[0]}.{sys.version_info[1]}"
-            is_met = version in (own, f"{sys.version_info[0]}.x", "latest")
-            said = f"runtime python {version}: builds on this laptop run on its Python {own}"
-            here = "" if is_met else said
-        elif not program:
+        own = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        needed = PROGRAMS.get(name, name)
+        program = sys.executable if name == "python" else shutil.which(needed, path=path)
+        if not program:
             missing = BuildspecError(
-                f"the runtime {name} is not on this laptop, "
-                f"{PROGRAMS.get(name, name)!r} was not found",
+                f"the runtime {name} is not on this laptop, {needed!r} was not found",
                 f"install it, or leave `{name}` out of runtime-versions",
             )
-        yield line, here, missing
+            yield line, "", missing
+        elif name != "python":
+            yield line, f"runtime {name} {version}: the build uses {program} as it is", None
+        elif version in (own, f"{sys.version_info[0]}.x", "latest"):
+            yield line, "", None
+        else:
+            said = f"runtime python {version}: builds on this laptop run on its Python {own}"
+            yield line, said, None

@@ -100,13 +100,12 @@ def slips(text):
 
 def told(text):
     """Return what a buildspec means, apart from blanks at the start of lines, and its notes."""
-    answer = check(text.encode(), os.environ)
-    spec = answer.spec
+    spec = check(text.encode(), os.environ)
     scripts = [[line.strip() for line in command.split("\n")] for _, command in spec.scripts]
     phases = [(phase.name, len(phase.commands), phase.on_failure) for phase in spec.phases.values()]
     means = (spec.version, spec.shell, spec.variables, spec.exported_variables, spec.runtimes)
     lists = [yaml.safe_load(text).get(section) for section in ("artifacts", "cache")]
-    return (*means, phases, scripts, lists), {note for _, note in answer.warnings}
+    return (*means, phases, scripts, lists), {note for _, note in spec.notes}
 
 
 SLIPS = [(base, name, text) for base in BASES for name, text in slips(BASES[base])]

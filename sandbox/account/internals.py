@@ -12,6 +12,7 @@ from ministack.core import iam_actions, iam_evaluator, persistence
 from ministack.services import apigateway as http_apis
 from ministack.services import cloudformation, cloudwatch_logs, codebuild, iam, lambda_svc, sts
 from ministack.services.cloudformation import provisioners
+from ministack.services.cloudformation import stacks as stack_operations
 
 WRITTEN_FOR = "1.5.33"
 
@@ -30,6 +31,7 @@ stage_variables = http_apis._get_stage_variables
 
 stacks = cloudformation._stacks
 zip_inline = provisioners._zip_inline
+provision = stack_operations._provision_keeping_seed
 
 log_groups = cloudwatch_logs._log_groups
 fan_out_log_events = cloudwatch_logs._fanout_to_subscription_filters

@@ -76,21 +76,15 @@ def put_back(newest: str | None) -> bool:
         return True
     if newest not in [found["Version"] for found in versions_after(0)]:
         return False
-    say(f"The alias {state.ALIAS} is made anew: version {newest} is live again")
-    make_live(str(newest))
+    say(f"Version {newest} is live again")
+    client("lambda").update_alias(
+        FunctionName=output("FunctionName"),
+        Name=state.ALIAS,
+        FunctionVersion=newest,
+        RoutingConfig={},
+    )
     state.end(keys.ROOT, green=True)
     return True
-
-
-def make_live(version: str) -> None:
-    """Point the alias at a version, and make it again if somebody has deleted it."""
-    functions = client("lambda")
-    function = output("FunctionName")
-    wanted = {"FunctionName": function, "Name": state.ALIAS, "FunctionVersion": version}
-    try:
-        functions.update_alias(**wanted)
-    except functions.exceptions.ResourceNotFoundException:
-        functions.create_alias(**wanted)
 
 
 def versions_after(number: int) -> Iterator[dict[str, Any]]:

@@ -14,6 +14,7 @@ from sandbox.account.emulator import REGION, endpoint
 from sandbox.codebuild.project import Project
 from sandbox.laptop.paths import TEMPLATE
 from sandbox.laptop.processes import git
+from sandbox.laptop.terminal import say
 
 # The laptop's webhook needs no approval by GitHub; the ARN only switches the template's condition.
 CONNECTION = f"arn:aws:codeconnections:{REGION}:000000000000:connection/laptop"
@@ -23,6 +24,8 @@ def deploy() -> None:
     """Deploy template.yml with the same command as on AWS; raises Mistake with its reasons."""
     with contextlib.suppress(*template.BROKEN):  # which CloudFormation says in its own words
         check(template.load(TEMPLATE.read_text(encoding="utf-8")))
+    if gone := state.mend():
+        say(f"Made anew, because somebody has deleted it: {', '.join(gone)}")
     last = next((event["EventId"] for event in events()), None)
     done = aws(
         *("cloudformation", "deploy", "--stack-name", state.STACK, "--template-file", TEMPLATE),

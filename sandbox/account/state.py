@@ -39,6 +39,7 @@ class State:
     description: str
     weights: dict[str, float]  # the shares of other versions, 0 to 1
     chosen: bool  # whether a person or a build has made it so, not the template
+    gone: list[str]  # what somebody has deleted of the stack
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class End:
 def found() -> State:
     """Return the state, in the account's own process."""
     from sandbox.account import internals  # loads all of MiniStack
+    from sandbox.account.wraps import cloudformation
 
     stack = internals.stacks.get(STACK) or {}
     outputs = {each["OutputKey"]: str(each["OutputValue"]) for each in stack.get("Outputs", [])}
@@ -68,7 +70,18 @@ def found() -> State:
     project = internals.projects.get(outputs.get("ProjectName")) or {}
     weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
     template = stack.get("_template_body", "")
-    return State(outputs, template, project, version, description, weights, chosen)
+    gone = cloudformation.gone_from(stack)
+    return State(outputs, template, project, version, description, weights, chosen, gone)
+
+
+def forgotten() -> State:
+    """Forget in the account's own process what is gone of the stack; return how it was before."""
+    from sandbox.account import internals
+    from sandbox.account.wraps import cloudformation
+
+    before = found()
+    cloudformation.forget_gone(internals.stacks.get(STACK) or {})
+    return before
 
 
 def ended(by: str, green: bool) -> End:
@@ -121,6 +134,11 @@ def answers() -> bool:
 def ask() -> State:
     """Ask the account; raises Mistake if it does not run or does not answer."""
     return State(**request("GET", ROUTE, State))
+
+
+def mend() -> list[str]:
+    """Let the next deploy make anew what is gone of the stack, and return what that is."""
+    return State(**request("POST", ROUTE, State)).gone
 
 
 def end(by: str, green: bool) -> End:

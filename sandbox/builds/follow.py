@@ -104,13 +104,14 @@ def verdict(build: Build, page: str, coloured: bool = False) -> list[str]:
 
     `page` is the address of the build's page, or nothing.
     """
-    version, look = build.live_after or "1", [f"look at it: {page}"] if page else []
+    version, look = build.live_after, [f"look at it: {page}"] if page else []
+    still_live = f"version {version} is still live" if version else "nothing is live"
     if build.status == "SUCCEEDED":
         known = f"version {version} is live"
         if build.reason:
-            known = f"{build.reason}, version {version} is still live"
+            known = f"{build.reason}, {still_live}"
         elif not build.released:
-            known = f"it released nothing, version {version} is still live"
+            known = f"it released nothing, {still_live}"
         elif build.released != version:
             known = f"version {build.released} was released; version {version} is live since then"
         if build.released and (answer := endpoint.ask()).failed:
@@ -122,7 +123,7 @@ def verdict(build: Build, page: str, coloured: bool = False) -> list[str]:
     lines += [f"said: {build.said}"] if build.said else []
     lines += [f"hint: {build.hint}"] if build.hint else []
     where = f" in {build.phase}" if build.phase else ""
-    still = f"nothing was released, version {version} is still live"
+    still = f"nothing was released, {still_live}"
     still += f"; taken back: {build.taken_back}" if build.taken_back else ""
     said = f"BUILD {build.number} {build.status}{where}: {still}"
     return [*lines, *look, loud(said, coloured, RED)]

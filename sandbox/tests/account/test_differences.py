@@ -246,6 +246,23 @@ def inline_code_is_index_py(account):
     )
 
 
+def stack_that_fails_leaves_what_another_has_made(account):
+    version = account.publish(answering("of the first"))
+    stacks = account.client("cloudformation", keys.ROOT)
+    parameter = {"ParameterKey": "RepositoryUrl", "ParameterValue": "https://github.com/a/b.git"}
+    stacks.create_stack(
+        StackName="other",
+        TemplateBody=(ROOT / "template.yml").read_text(),
+        Capabilities=["CAPABILITY_IAM"],
+        Parameters=[parameter],
+    )
+    with pytest.raises(botocore.exceptions.WaiterError):
+        waiter = stacks.get_waiter("stack_create_complete")
+        waiter.wait(StackName="other", WaiterConfig={"Delay": 0.1})
+    assert account.get()[2] == b"of the first" == account.invoke(version)[0]["body"].encode()
+    assert account.client("logs").describe_log_streams(logGroupName="/aws/lambda/hello_user")
+
+
 ROWS = [
     value
     for value in list(globals().values())

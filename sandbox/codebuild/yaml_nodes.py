@@ -17,16 +17,16 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 NULL = "tag:yaml.org,2002:null"
 QUOTE_IT = "put the whole command in single quotes, or write it below `- |`"
 COLON = f"a colon with a space after it makes a key: {QUOTE_IT}"
+QUOTES = f"a quotation mark is not closed, or ends the text too early: {QUOTE_IT}"
 LINE_UP = (
-    "line up the keys of one level in one column, and each `- ` of one list in one column: "
-    "look at the lines above, too"
+    "a command needs `- ` before it and a key `: ` after it, and all of one level, above and "
+    "below, stand in one column"
 )
 # What libyaml says, and what to do about it, if that does not depend on the line.
 HINTS = {
     "single document": "keep one document in the file: delete the line `---` and what follows it",
-    "unknown escape character": "in double quotes a backslash starts an escape: "
-    "put the whole command in single quotes, or write it below `- |`",
-    "scanning a quoted scalar": "close the quotation mark that was opened",
+    "unknown escape character": f"in double quotes a backslash starts an escape: {QUOTE_IT}",
+    "scanning a quoted scalar": QUOTES,
     "expected ',' or": f"close the bracket that was opened above, or {QUOTE_IT}",
 }
 # A sign at the start of a text means something to YAML, or nothing at all.
@@ -126,7 +126,7 @@ def hint_of(problem: str, lines: list[str], line: int, column: int, start: int) 
         if text in problem:
             return hint
     if before.rstrip()[-1:] in ("'", '"') and "did not find expected" in problem:
-        return f"a quotation mark ends the text too early, or was opened above: {QUOTE_IT}"
+        return QUOTES
     if SIGN.search(problem) or (is_item and "expected '-'" in problem):
         first = sign if "any token" in problem else written.lstrip(" -")[:1]
         return f"{first!r} cannot start a plain text: {QUOTE_IT}"
@@ -138,12 +138,7 @@ def hint_of(problem: str, lines: list[str], line: int, column: int, start: int) 
     ill = start if "could not find expected ':'" in problem else line
     if "mapping values" in problem or is_item:
         ill = above
-    written = at(ill).strip()[:60]
-    if re.match(r"-[^\s-]", written):
-        return f"line {ill}, `{written}`: write a blank after the `-`"
-    if "expected '-'" in problem or not re.search(r"^- |:(\s|$)", written):
-        return f"line {ill}, `{written}`: a command needs `- ` before it, a key `:` after it"
-    return LINE_UP
+    return f"line {ill}, `{at(ill).strip()[:60]}`: {LINE_UP}"
 
 
 def blank_after_colon(text: str) -> str:

@@ -9,7 +9,8 @@ from sandbox.codebuild.reader import read
 
 OWN = (Path(__file__).parents[3] / "buildspec.yml").read_text(encoding="utf-8").splitlines()
 START = "version: 0.2\nphases:\n  build:\n    commands:\n"
-EARLY = "a quotation mark ends the text too early, or was opened above: put the whole command in"
+QUOTES = "a quotation mark is not closed, or ends the text too early: put the whole command in"
+STAND = "and all of one level, above and below, stand in one column"
 # A name, what stands below START (or a whole file), the line that YAML names, part of the hint.
 SLIPS = [
     ("tab", "\t- x", 5, "line 5 is indented with a tab: indent with spaces"),
@@ -25,17 +26,17 @@ SLIPS = [
     ),
     ("no dash, a colon", "      - x\n      echo a: b", 6, "line 6, `echo a: b`: a command needs"),
     ("no dash at first", "      'x'\n      - y", 6, "line 5, `'x'`: a command needs `- `"),
-    ("no blank", "      - x\n      -y", 7, "line 6, `-y`: write a blank after the `-`"),
-    ("open double", '      - "x\n      - y', 5, "close the quotation mark that was opened"),
-    ("open before another", '      - "x\n      - echo "y"', 6, EARLY),
-    ("open single", "      - 'x\n      - 'y'", 6, EARLY),
-    ("apostrophe", "      - 'echo it's'", 5, EARLY),
-    ("text after a quote", '      - "pip" install x', 5, EARLY),
+    ("no blank", "      - x\n      -y", 7, "line 6, `-y`: a command needs `- ` before it"),
+    ("open double", '      - "x\n      - y', 5, QUOTES),
+    ("open before another", '      - "x\n      - echo "y"', 6, QUOTES),
+    ("open single", "      - 'x\n      - 'y'", 6, QUOTES),
+    ("apostrophe", "      - 'echo it's'", 5, QUOTES),
+    ("text after a quote", '      - "pip" install x', 5, QUOTES),
     ("test with a bracket", "      - [ -f x ] && y", 5, "put the whole command in single quotes"),
     ("open bracket", "      - [ x\n      - y", 7, "close the bracket that was opened above"),
     ("brace", "      - {a} b", 5, "put the whole command in single quotes"),
     ("sign", "      - @x", 5, "'@' cannot start a plain text"),
-    ("out of line", "      - x\n     - y", 6, "each `- ` of one list in one column: look at the"),
+    ("out of line", "      - x\n     - y", 6, STAND),
     (
         "no colon",
         "version: 0.2\nphases:\n  build\n    commands:\n",
@@ -48,7 +49,7 @@ SLIPS = [
         3,
         "line 2, `phases`: a command",
     ),
-    ("too deep", "version: 0.2\n phases:\n", 2, "line up the keys of one level in one column"),
+    ("too deep", "version: 0.2\n phases:\n", 2, STAND),
     ("no blank in version", "version:0.2\nphases:\n", 2, "blank after the colon: `version: 0.2`"),
     ("only version", "version:0.2", 1, "write a blank after the colon: `version: 0.2`"),
     ("no blank", "version: 0.2\nenv:\n  shell:bash\n", 3, "after the colon: `shell: bash`"),

@@ -159,6 +159,17 @@ def test_programs_are_as_they_were_placed(tmp_path, monkeypatch, spoil):
         assert (folder / "aws").read_text() == "text" and os.access(folder / "aws", os.X_OK)
 
 
+def test_file_is_written_only_if_it_is_another(tmp_path):
+    path = tmp_path / "file"
+    files.write(path, "é", 0o600)
+    (tmp_path / "kept").hardlink_to(path)  # so that no other file gets its number
+    for mode in (0o600, None):
+        files.write(path, "é", mode)
+        assert path.samefile(tmp_path / "kept")
+    files.write(path, "e")
+    assert not path.samefile(tmp_path / "kept") and path.read_text() == "e"
+
+
 def test_file_is_written_by_many_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "FOLDER", tmp_path)
     failed = []
@@ -166,7 +177,7 @@ def test_file_is_written_by_many_at_once(tmp_path, monkeypatch):
     def work():
         try:
             for number in range(20):
-                files.write(tmp_path / "file", "x" * 1000)
+                files.write(tmp_path / "file", f"{number % 2}" * 1000)
                 files.place_programs(tmp_path / "bin", {"aws": f"text {number % 2}"})
         except OSError as error:
             failed.append(error)

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/codebuild/latest/userguide/test-reporting.html
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -63,19 +64,16 @@ def name(element: Element) -> str:
     return element.tag.rpartition("}")[2]
 
 
-def of_suites(root: Element) -> Iterator[Case]:
+def of_suites(suite: Element, depth: int = 1) -> Iterator[Case]:
     """Yield the cases of a suite and of those in it, each once."""
-    suites = [(root, 1)]
-    while suites:
-        suite, depth = suites.pop(0)
-        if depth > DEPTH:
-            raise ValueError(f"its suites are nested more than {DEPTH} levels deep")
-        check_summary(suite.attrib)
-        for child in suite:
-            if name(child) == "testcase":
-                yield one(child, suite.get("name", ""))
-            elif name(child) == "testsuite":
-                suites.append((child, depth + 1))
+    if depth > DEPTH:
+        raise ValueError(f"its suites are nested more than {DEPTH} levels deep")
+    check_summary(suite.attrib)
+    for child in suite:
+        if name(child) == "testcase":
+            yield one(child, suite.get("name", ""))
+        elif name(child) == "testsuite":
+            yield from of_suites(child, depth + 1)
 
 
 def check_summary(counts: Mapping[str, str]) -> None:
@@ -120,8 +118,7 @@ def plain(text: str) -> str:
 
 def seconds_of(text: str) -> float:
     """Return how long a case took, 0 if the file does not say, or what cannot be."""
-    try:
-        found = float(text)
-    except ValueError:
-        return 0.0
-    return found if 0 <= found <= LONGEST else 0.0
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= LONGEST:
+            return float(text)
+    return 0.0

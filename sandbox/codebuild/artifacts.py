@@ -17,6 +17,10 @@ from sandbox.codebuild.part import Part
 ALLOW = "allow it in BuildRole of template.yml, then type `python3 -m sandbox up`"
 SHOWN = 20  # names
 MOST = 10_000  # files of one pattern that are looked at: a bound of this laptop
+# Finds the files that a buildspec names, with the names that they get.
+Find = Callable[[Files], dict[Path, str]]
+# Returns why the build's role may not do some of these actions on a resource, or nothing.
+Refusal = Callable[[list[str], str], str]
 
 
 def files(part: Part) -> Files:
@@ -68,11 +72,7 @@ def find(files: Files, source: Path, log: Log) -> dict[Path, str]:
 
 
 def store(
-    files: Files | None,
-    place: str,
-    find: Callable[[Files], dict[Path, str]],
-    refusal: Callable[[list[str], str], str],
-    log: Log,
+    files: Files | None, place: str, find: Find, refusal: Refusal, log: Log
 ) -> tuple[str, str]:
     """Say what CodeBuild would put into S3; return why the build fails for it, and a hint."""
     if not files:

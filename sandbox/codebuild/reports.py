@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 
 from sandbox.codebuild import artifacts
-from sandbox.codebuild.buildspec import READ_HERE, Files, ReportGroup
+from sandbox.codebuild.artifacts import Find
+from sandbox.codebuild.buildspec import READ_HERE, ReportGroup
 from sandbox.codebuild.log import Log
 from sandbox.codebuild.part import Part
 from sandbox.codebuild.project import Project
@@ -59,12 +59,11 @@ class Report:
 class Service:
     """What takes in the files of reports.
 
-    `cases` reads those of a file of a format, and raises ValueError if it is none; `refusal`
-    returns why the build's role may not do some of these actions on a resource, or nothing.
+    `cases` reads those of a file of a format, and raises ValueError if it is none.
     """
 
     cases: Callable[[bytes, str], list[Case]]
-    refusal: Callable[[list[str], str], str]
+    refusal: artifacts.Refusal
 
 
 def groups(part: Part) -> tuple[ReportGroup, ...]:
@@ -97,11 +96,7 @@ def groups(part: Part) -> tuple[ReportGroup, ...]:
 
 
 def collect(
-    groups: Iterable[ReportGroup],
-    project: Project,
-    find: Callable[[Files], dict[Path, str]],
-    service: Service,
-    log: Log,
+    groups: Iterable[ReportGroup], project: Project, find: Find, service: Service, log: Log
 ) -> tuple[tuple[Report, ...], str, str]:
     """Return the reports of these groups, why the build fails for them, and a hint.
 
@@ -132,9 +127,7 @@ def collect(
     return tuple(found), reason, hint
 
 
-def read(
-    group: ReportGroup, name: str, find: Callable[[Files], dict[Path, str]], service: Service
-) -> Report:
+def read(group: ReportGroup, name: str, find: Find, service: Service) -> Report:
     """Read the report of one group; it is INCOMPLETE if the build fails for it."""
     report = Report(name, "INCOMPLETE", file_format=group.file_format)
     cases: list[Case] = []

@@ -27,16 +27,8 @@ class Outcome:
     reports: tuple[Report, ...] = ()
 
 
-def run_phases(
-    spec: Buildspec,
-    shell: Shell,
-    log: Log,
-    upload: Callable[[], tuple[tuple[Report, ...], str, str]],
-) -> Outcome:
-    """Run all phases that CodeBuild would run and return the build's outcome.
-
-    `upload` is the phase UPLOAD_ARTIFACTS: it returns the reports, why it fails, and a hint.
-    """
+def run_phases(spec: Buildspec, shell: Shell, log: Log, upload: Callable[[], Outcome]) -> Outcome:
+    """Run all phases that CodeBuild would run, at last `upload`; return the build's outcome."""
     first = Outcome("SUCCEEDED")
     for name in PHASES:
         phase = spec.phases[name]
@@ -60,11 +52,9 @@ def run_phases(
             if name in ("BUILD", "POST_BUILD") and action == "ABORT":
                 return first
     log.mark("phase", name="UPLOAD_ARTIFACTS")
-    reports, reason, hint = upload()
-    complete(log, "UPLOAD_ARTIFACTS", "CLIENT_ERROR" if reason else "", reason)
-    if reason and not first.phase:
-        first = Outcome("FAILED", "UPLOAD_ARTIFACTS", reason, hint)
-    return replace(first, reports=reports)
+    last = upload()
+    complete(log, "UPLOAD_ARTIFACTS", "CLIENT_ERROR" if last.reason else "", last.reason)
+    return replace(first if first.phase else last, reports=last.reports)
 
 
 def complete(log: Log, name: str, code: str = "", message: str = "") -> None:

@@ -58,33 +58,29 @@ def run(request: Request, project: Project, machine: Machine, log: Log) -> Outco
         place = f"buildspec{error.place}: " if error.line else ""
         return Outcome("FAILED", "DOWNLOAD_SOURCE", place + error.message, error.hint)
     deadline = time.monotonic() + 60 * project.timeout_minutes
-    shell = Shell(
-        SHELLS.get(spec.shell, "sh"),
-        machine.folder / "tmp",
-        src,
-        variables,
-        log.output,
-        deadline,
-        spec.version == "0.2",
-    )
+    name, tmp = SHELLS.get(spec.shell, "sh"), machine.folder / "tmp"
+    shell = Shell(name, tmp, src, variables, log.output, deadline, spec.version == "0.2")
 
     def find(files: Files) -> dict[Path, str]:
         return artifacts.find(files.expanded(shell.expand), src, log)
 
-    def upload() -> tuple[tuple[reports.Report, ...], str, str]:
+    def upload() -> Outcome:
         reason = hint = ""
         if project.artifacts:
             place, may = project.artifacts, machine.service.refusal
             reason, hint = artifacts.store(spec.artifacts, place, find, may, log)
         groups = [replace(each, name=log.shown(shell.expand(each.name))) for each in spec.reports]
         found, why, what_to_do = reports.collect(groups, project, find, machine.service, log)
-        return found, reason or why, hint or what_to_do
+        if why := reason or why:
+            hint = hint or what_to_do
+            return Outcome("FAILED", "UPLOAD_ARTIFACTS", why, hint, reports=found)
+        return Outcome("SUCCEEDED", reports=found)
 
     try:
         outcome = run_phases(spec, shell, log, upload)
         for line, text in spec.notes:
             log.note(f"buildspec, line {line}: {text}")  # once more: it may be why, and unseen
-        if not any(phase.commands or phase.finally_commands for phase in spec.phases.values()):
+        if not spec.scripts:
             outcome = replace(outcome, reason=NOTHING)
         if outcome.status == "FAILED" and not outcome.hint:
             outcome = replace(outcome, hint=MEND)

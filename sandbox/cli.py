@@ -97,6 +97,8 @@ def make_ready(command: str) -> bool:
     # The account and its builds run in the environment that is there: few replace it.
     replaces = command in FIRST and (command != "check" or not paths.ACCOUNT.exists())
     ready = bootstrap.is_ready() if replaces else bootstrap.is_made()
+    if command == "up" and ready and not bootstrap.is_whole():
+        bootstrap.leave_broken()
     if command in FIRST and not (ready and command == "check"):
         place.refuse_path()
         bootstrap.check_clone()

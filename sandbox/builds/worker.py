@@ -216,7 +216,7 @@ def finish(build: Build, outcome: Outcome, project: Project | None = None) -> No
         faults.append(error)
     try:
         end = state.end(session, green=status == "SUCCEEDED" and not faults)
-        live, released = end.state.version or live, end.released
+        live, released = end.state.version, end.released
         taken_back = ", ".join(map(releases.named, end.taken_back))
     except Exception as error:  # the account is gone or the disk is full: `up` builds it again
         faults.append(error)

@@ -102,6 +102,33 @@ def works() -> bool:
     return PYTHON.exists() and not run(*asked, check=False).returncode
 
 
+def is_whole(venv: Path = VENV) -> bool:
+    """Tell whether no file of a package is empty that had something in it when it was installed.
+
+    A power cut can leave so what was written just before it.
+    """
+    if not (venv / "pyvenv.cfg").stat().st_size:
+        return False
+    for record in venv.glob("lib/python*/site-packages/*.dist-info/RECORD"):
+        lines = record.read_text().splitlines()
+        for line in lines:
+            name, (_, _, size) = line.partition(",")[0], line.rpartition(",")
+            with contextlib.suppress(OSError):  # it was not needed, and taken out
+                if size.strip("0") and not os.stat(record.parents[1] / name).st_size:
+                    return False
+        if not lines:
+            return False
+    return True
+
+
+def leave_broken() -> NoReturn:
+    """Start this program again in the Python below the sandbox's, which makes that anew."""
+    say("A file of the sandbox's Python environment is empty, as after a power cut")
+    READY.unlink()
+    base = os.path.realpath(PYTHON)  # pyvenv.cfg, which names it, may be what is empty
+    os.execv(base, [base, "-I", str(MAIN), *sys.argv[1:]])
+
+
 def start_again(env: Mapping[str, str] = os.environ) -> NoReturn:
     """Start this program again, in the sandbox's environment and with these variables."""
     os.execve(PYTHON, [str(PYTHON), "-I", str(MAIN), *sys.argv[1:]], env)
@@ -154,6 +181,11 @@ def make_environment(venv: Path, meanwhile: Meanwhile) -> None:
             undo.callback(meanwhile())
         install(REQUIREMENTS, "MiniStack, the AWS CLI and what they need", venv)
         slim(venv)
+        if not is_whole(venv):  # uv links the files of its cache
+            raise Mistake(
+                f"a file of what was downloaded to {cache()} is empty, as after a power cut",
+                f"type `rm -r {cache()}`, then `python3 -m sandbox up`",
+            )
         undo.pop_all()
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
+import functools
 import re
 from collections.abc import Callable
 from typing import Any
 
 from ministack.core import iam_evaluator
 from ministack.core.responses import error_response_json
-from ministack.services import cloudtrail, lambda_svc
 
 from sandbox.account import internals, keys
 from sandbox.account.wraps import wrap
@@ -53,46 +53,30 @@ def alias_refused(name: str, data: dict[str, Any]) -> Any:
 
 
 @wrap(internals.create_alias)
-def new_alias_points_to_a_version_that_is_there(
-    original: Any, name: str, data: dict[str, Any]
-) -> Any:
-    """Answer 404 to an alias of a version that is not there."""
-    return alias_refused(name, data) or original(name, data)
+def new_alias_is_looked_at(original: Any, name: str, data: dict[str, Any]) -> Any:
+    """Refuse an alias that Lambda refuses, and note who has made one."""
+    change = functools.partial(original, name, data)
+    return alias_refused(name, data) or noted(name, data.get("Name", ""), change)
 
 
 @wrap(internals.update_alias)
-def alias_moves_to_a_version_that_is_there(
+def alias_that_moves_is_looked_at(
     original: Any, name: str, alias: str, data: dict[str, Any]
 ) -> Any:
-    """Answer 404 to an alias of a version that is not there."""
-    return alias_refused(name, data) or original(name, alias, data)
-
-
-@wrap(internals.create_alias)
-def who_makes_an_alias_is_noted(original: Any, name: str, data: dict[str, Any]) -> Any:
-    """Note who has made an alias."""
-    return noted("Create", name, {"Name": "", **data}, lambda: original(name, data))
-
-
-@wrap(internals.update_alias)
-def who_moves_an_alias_is_noted(original: Any, name: str, alias: str, data: dict[str, Any]) -> Any:
-    """Note who has moved an alias."""
-    return noted("Update", name, {**data, "Name": alias}, lambda: original(name, alias, data))
+    """Refuse of an alias what Lambda refuses, and note who has moved one."""
+    change = functools.partial(original, name, alias, data)
+    return alias_refused(name, data) or noted(name, alias, change)
 
 
 @wrap(internals.delete_alias)
 def who_deletes_an_alias_is_noted(original: Any, name: str, alias: str) -> Any:
     """Note who has deleted an alias."""
-    return noted("Delete", name, {"Name": alias}, lambda: original(name, alias))
+    return noted(name, alias, functools.partial(original, name, alias))
 
 
-def noted(verb: str, name: str, data: dict[str, Any], change: Callable[[], Any]) -> Any:
-    """Change an alias, and note beside the function who has left it how: what undoes it later.
-
-    CloudTrail is told, too. MiniStack records UpdateAlias as ListAliases, and refused calls, too.
-    https://docs.aws.amazon.com/lambda/latest/dg/logging-using-cloudtrail.html
-    """
-    func, alias = internals.functions.get(name) or {"aliases": {}}, data["Name"]
+def noted(name: str, alias: str, change: Callable[[], Any]) -> Any:
+    """Change an alias, and note beside the function who has left it how: what undoes it later."""
+    func = internals.functions.get(name) or {"aliases": {}}
     before = copy.deepcopy(func["aliases"].get(alias))
     answer = change()
     if answer[0] < 300:
@@ -104,22 +88,6 @@ def noted(verb: str, name: str, data: dict[str, Any], change: Callable[[], Any])
             moves.pop()  # only what somebody leaves matters
         moves.append({"by": by, "alias": copy.deepcopy(func["aliases"].get(alias))})
         del moves[:-MOVES]
-        if OVER_HTTP.get():
-            cloudtrail.record_event(
-                service="lambda",
-                event_name=f"{verb}Alias20150331",
-                username=by,
-                access_key_id="",
-                resources=[{"ResourceName": name, "ResourceType": "AWS::Lambda::Function"}],
-                region=lambda_svc.get_region(),
-                request_id=lambda_svc.new_uuid(),
-                user_agent="",
-                request_params={
-                    "functionName": name,
-                    **{key[0].lower() + key[1:]: value for key, value in data.items()},
-                },
-                method="PUT",
-            )
     return answer
 
 
@@ -138,13 +106,8 @@ def settle(by: str, alias: str) -> str | None:
 
 def take_back_builds() -> None:
     """Take back what builds have done that have not ended: nothing of them runs any more."""
-    moves = [
-        move
-        for func in internals.functions.values()
-        for alias in func.get("moves", {}).values()
-        for move in alias
-    ]
-    for by in {move["by"] for move in moves}:
+    moved = [func.get("moves", {}).values() for func in internals.functions.values()]
+    for by in {move["by"] for aliases in moved for moves in aliases for move in moves}:
         if by.startswith("AWSCodeBuild-") and not by.endswith(GREEN):
             take_back(by)
 

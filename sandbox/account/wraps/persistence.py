@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import re
 from pathlib import Path
@@ -10,17 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from ministack.core import persistence
-from ministack.services import (
-    apigateway,
-    cloudformation,
-    cloudwatch_logs,
-    codebuild,
-    iam,
-    lambda_svc,
-    s3,
-    secretsmanager,
-    ssm,
-)
+from ministack.services import lambda_svc
 
 from sandbox.account import internals
 from sandbox.account.wraps import aliases, wrap
@@ -28,16 +19,10 @@ from sandbox.laptop.files import flush, write
 
 FOLDER = Path(persistence.STATE_DIR)
 CODE = Path(lambda_svc.CODE_BLOB_DIR)
-SERVICES: dict[str, ModuleType] = {
-    "apigateway": apigateway,
-    "cloudformation": cloudformation,
-    "cloudwatch_logs": cloudwatch_logs,
-    "codebuild": codebuild,
-    "iam": iam,
-    "lambda": lambda_svc,
-    "s3": s3,
-    "secretsmanager": secretsmanager,
-    "ssm": ssm,
+NAMES = "apigateway cloudformation cloudwatch_logs codebuild iam lambda s3 secretsmanager ssm"
+SERVICES = {
+    name: importlib.import_module(f"ministack.services.{name.replace('lambda', 'lambda_svc')}")
+    for name in NAMES.split()
 }
 READS = re.compile(
     r"\w+:(Assume|BatchGet|Describe|Detect|Filter|Get|Head|Invoke|List|Lookup)", re.IGNORECASE

@@ -184,17 +184,6 @@ def preflight_of_an_api_without_cors_is_404(account):
     assert not [name for name in headers if name.lower().startswith("access-control")]
 
 
-def alias_moves_are_recorded_by_who_made_them(account):
-    version = account.publish(answering("recorded"))
-    functions = account.as_build("lambda", "AWSCodeBuild-recorded")
-    functions.update_alias(**NAME, Name="live", FunctionVersion=version)
-    wanted = [{"AttributeKey": "EventName", "AttributeValue": "UpdateAlias20150331"}]
-    found = account.client("cloudtrail").lookup_events(LookupAttributes=wanted)["Events"]
-    assert [event["Username"] for event in found[:2]] == ["AWSCodeBuild-recorded", "student"]
-    asked = json.loads(found[0]["CloudTrailEvent"])["requestParameters"]
-    assert (asked["name"], asked["functionVersion"]) == ("live", version)
-
-
 def root_key_is_not_test(account):
     for key in ("test", "", "000000000000", "123456789012"):
         sts = account.client("sts", aws_access_key_id=key, aws_secret_access_key="x")

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+import stat
+
+import psutil
 import pytest
 
 PARTS = (
     "FunctionLogs FunctionRole Function FirstVersion LiveAlias Api Integration Route Stage "
     "InvokePermission BuildLogs BuildRole BuildProject"
 ).split()
+
+
+SAMPLES = ("/ready", "pyvenv.cfg", "bin/uv", "bin/pip", "ministack/app.py", "yaml/__init__.py")
 
 
 def released(someone, word) -> str:
@@ -82,3 +90,78 @@ def test_walk_goes_through_all_parts_of_the_template(quick):
     stacks = quick.client("cloudformation")
     listed = stacks.describe_stack_resources(StackName="hello-user")["StackResources"]
     assert {each["LogicalResourceId"] for each in listed} == {*PARTS}
+
+
+def power_cut(someone, *names) -> str:
+    """Kill all processes, leave files below .sandbox/ empty, and return what `up` says."""
+    folder = someone.clone / ".sandbox"
+    for process in psutil.process_iter(["cmdline"]):
+        if str(folder) in " ".join(process.info["cmdline"] or []):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+                process.wait(10)
+    for name in names:
+        (folder / name).unlink()  # it may be one with a file of uv's cache
+        (folder / name).write_bytes(b"")
+    done = someone.sandbox("up")
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def files_of(someone) -> dict[str, str]:
+    """Return each kind of regular file below .sandbox/ that has something in it, and one of it.
+
+    For the files of Python environments, of which there are thousands, some stand.
+    """
+    folder, found = someone.clone / ".sandbox", {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if re.match("(venv|packages/empty|packages/full)/", name) and not name.endswith(SAMPLES):
+            continue
+        with contextlib.suppress(FileNotFoundError):  # what the worker makes comes and goes
+            if stat.S_ISREG((now := path.lstat()).st_mode) and now.st_size:
+                kind = re.sub(r"/[0-9a-f]{2}/[0-9a-f]{38}$|[0-9a-f]{40,}|tmp\w{8}", "…", name)
+                found[re.sub(r"\d+", "N", kind)] = name
+    return found
+
+
+def test_rollback_and_the_log_outlive_a_kill(quick):
+    old, _ = released(quick, "old"), released(quick, "new")
+    quick.client("lambda").update_alias(FunctionName="hello_user", Name="live", FunctionVersion=old)
+    power_cut(quick)
+    assert (quick.live(), quick.message()) == (old, "old")
+    stream = {"logStreamNames": [quick.builds()[-1]["id"]]}
+    found = quick.client("logs").filter_log_events(
+        logGroupName="/aws/codebuild/hello_user", **stream
+    )
+    assert "Phase complete: POST_BUILD" in "".join(event["message"] for event in found["events"])
+
+
+def test_power_cut_leaves_what_up_can_mend(quick):
+    released(quick, "whole")
+    blobs = (quick.clone / ".sandbox" / "account" / "state" / "lambda-blobs").iterdir()
+    newest = max(blobs, key=lambda blob: blob.stat().st_mtime)
+    said = power_cut(
+        quick,
+        f"account/state/lambda-blobs/{newest.name}",
+        "packages/settings.json",
+        "fork.git/refs/heads/main",
+    )
+    assert f"The account's state cannot be read and is made anew: {newest.name}" in said
+    assert "The fork is broken: it is made anew from this clone" in said
+    assert "building the newest green commit again" in said
+    assert quick.message() == "whole"
+
+
+@pytest.mark.long
+def test_up_mends_whichever_file_a_power_cut_has_emptied(quick):
+    released(quick, "whole")
+    done = set()
+    while left := {kind: name for kind, name in files_of(quick).items() if kind not in done}:
+        kind, name = next(iter(left.items()))
+        done.add(kind)
+        power_cut(quick, name)
+        assert quick.message() == "whole", name
+        assert quick.sandbox("status").stderr == "", name
+    wanted = {"account/state/lambda.json", "account/keys.json", "fork.git/HEAD", "bin/aws"}
+    assert {*wanted, "venv/ready", "packages/empty.json", "builds/N/build.json"} <= done

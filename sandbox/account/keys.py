@@ -20,15 +20,11 @@ FILE = ACCOUNT / "keys.json"
 ROOT, STUDENT = "root", "student"
 
 
-def are_whole() -> bool:
-    """Tell whether all keys are there."""
-    found = read_object(FILE)
-    return all(isinstance(pair := found.get(u), list) and len(pair) == 2 for u in (ROOT, STUDENT))
-
-
 def make() -> None:
     """Make the keys unless they are there."""
-    if not are_whole():
+    try:
+        of(ROOT), of(STUDENT)
+    except Mistake:
         FILE.unlink(missing_ok=True)
         opened = os.open(FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(opened, "w", encoding="utf-8") as stream:

@@ -52,14 +52,6 @@ def send(
     sent.write_text(str(at + len(data)))
 
 
-def end_of(log: Path) -> str:
-    """Return the end of a log as text."""
-    with open(log, "rb") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        stream.seek(max(0, size - LIMIT))
-        return stream.read().decode(errors="replace")
-
-
 def batches(lines: list[str]) -> Iterator[list[dict[str, Any]]]:
     """Yield lines as events, as many at a time as one call takes."""
     now = int(time.time() * 1000)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,7 @@ def put_back(newest: str | None) -> bool:
         )
     if end.state.chosen:
         return True
-    if newest not in [found["Version"] for found in versions_after(0)]:
+    if newest not in [found["Version"] for found in versions()]:
         return False
     say(f"Version {newest} is live again")
     client("lambda").update_alias(
@@ -87,15 +87,8 @@ def put_back(newest: str | None) -> bool:
     return True
 
 
-def versions_after(number: int) -> Iterator[dict[str, Any]]:
-    """Yield the published versions with a number above this one, in order."""
-    functions = client("lambda")
-    name, marker = output("FunctionName"), {"Marker": str(number)} if number else {}
-    while True:
-        page = functions.list_versions_by_function(FunctionName=name, **marker)
-        for found in page["Versions"]:
-            if found["Version"] != "$LATEST" and int(found["Version"]) > number:
-                yield found
-        if not page.get("NextMarker"):
-            return
-        marker = {"Marker": page["NextMarker"]}
+def versions() -> list[dict[str, Any]]:
+    """Return the published versions, in order."""
+    pages = client("lambda").get_paginator("list_versions_by_function")
+    found = pages.paginate(FunctionName=output("FunctionName"))
+    return [each for page in found for each in page["Versions"] if each["Version"] != "$LATEST"]

@@ -8,9 +8,8 @@ import zipfile
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.account import stack
+from sandbox.account import releases, stack
 from sandbox.account.clients import client
-from sandbox.account.releases import versions_after
 from sandbox.laptop.network import direct, is_loopback
 
 VERSIONS = 50  # the newest, on one page
@@ -39,7 +38,7 @@ def versions() -> list[Version]:
             each.get("CodeSha256", ""),
             each.get("LastModified", "")[:19].replace("T", " "),
         )
-        for each in versions_after(0)
+        for each in releases.versions()
     ]
     return found[::-1]
 

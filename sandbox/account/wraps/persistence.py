@@ -57,7 +57,7 @@ def keep(*services: str) -> None:
     """Write the state of these services, and of those whose change was noted; raises OSError."""
     PENDING.update(services)
     stacks = [stack for _, stack in internals.stacks.all_items()]
-    if any(stack["StackStatus"].endswith("_IN_PROGRESS") for stack in stacks):
+    if any(re.fullmatch("(?!REVIEW).*_IN_PROGRESS", stack["StackStatus"]) for stack in stacks):
         return  # read again, it would be in progress for ever; who waits for it asks again
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in sorted(PENDING):

@@ -80,7 +80,13 @@ def test_stack_that_is_being_deployed_is_kept_when_it_is_done(mortal):
     template["Resources"]["P"]["Properties"] = {"Name": "of-stack", "Type": "String", "Value": "1"}
     stacks.create_stack(StackName="small", TemplateBody=json.dumps(template))
     stacks.get_waiter("stack_create_complete").wait(StackName="small", WaiterConfig={"Delay": 0.1})
+    # One that somebody looks at before it is made is not in progress, and nobody may wait for it.
+    looked_at = {"StackName": "looked-at", "ChangeSetName": "c", "ChangeSetType": "CREATE"}
+    stacks.create_change_set(**looked_at, TemplateBody=json.dumps(template))
     killed(mortal)
+    [found] = stacks.describe_stacks(StackName="looked-at")["Stacks"]
+    assert found["StackStatus"] == "REVIEW_IN_PROGRESS"
+    stacks.delete_stack(StackName="looked-at")
     [found] = stacks.describe_stacks(StackName="small")["Stacks"]
     assert found["StackStatus"] == "CREATE_COMPLETE"
     assert mortal.client("ssm").get_parameter(Name="of-stack")["Parameter"]["Value"] == "1"

@@ -180,7 +180,6 @@ def make_environment(venv: Path, meanwhile: Meanwhile) -> None:
         if venv == VENV:
             undo.callback(meanwhile())
         install(REQUIREMENTS, "MiniStack, the AWS CLI and what they need", venv)
-        slim(venv)
         if not is_whole(venv):  # uv links the files of its cache
             raise Mistake(
                 f"a file of what was downloaded to {cache()} is empty, as after a power cut",
@@ -229,6 +228,8 @@ def install(requirements: Path, what: str, venv: Path = VENV, mark: str = READY.
     else:
         with busy(title):
             step(*command, "-q", failed=failed)
+    if requirements == REQUIREMENTS:
+        slim(venv)
     write(venv / mark, current)
 
 

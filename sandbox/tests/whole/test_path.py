@@ -141,9 +141,13 @@ def test_build_without_a_push(student):
 
 
 def test_build_of_a_red_commit_exits_1(student):
-    red = next(build for build in student.builds() if build["status"] == "FAILED")
+    student.edit("test_hello_world.py", "Developer!", "Reader!")
+    red = student.commit("Expect another name")
+    student.push("HEAD:refs/heads/red")  # which no webhook builds
+    student.git("reset", "-q", "--hard", "HEAD~1")
     before = student.live()
-    student.sandbox("build", red["commit"], code=1)
+    student.sandbox("build", red, code=1)
+    assert student.builds()[-1]["phase"] == "BUILD"
     assert student.live() == before
     student.sandbox("build")
 

@@ -67,7 +67,7 @@ def up(_: argparse.Namespace) -> int:
         show(build, sys.stderr)
     if lost and repository.commit_of(lost.commit):
         say("Nothing that a build has released is left: building the newest green commit again")
-        show(queue.submit(lost.commit, lost.source_version, "root"), sys.stderr)
+        show(queue.submit(lost.project, lost.commit, lost.source_version, "root"), sys.stderr)
     status = build_main()
     print(stack.url())
     print(f'Try it: curl "{stack.url()}?user=CI%20CD%20Developer"')
@@ -77,7 +77,7 @@ def up(_: argparse.Namespace) -> int:
 
 def build_main() -> str:
     """Build the fork's main unless it has been built, and return how that went."""
-    from sandbox.builds import follow, queue, records
+    from sandbox.builds import follow, pushes, queue, records
     from sandbox.codebuild.project import NO_COMMIT
     from sandbox.fork import repository
     from sandbox.fork.webhook import Push
@@ -85,14 +85,16 @@ def build_main() -> str:
     main = repository.commit_of("refs/heads/main")
     if not main:
         raise Mistake("the fork has no branch main", "type `git push sandbox HEAD:main`")
-    newest = next((item for item in records.newest_first() if item.commit == main), None)
+    project = pushes.project_of("refs/heads/main", main)
+    built = (item for item in records.newest_first() if item.project == project)
+    newest = next((item for item in built if item.commit == main), None)
     if newest and newest.status in ("SUCCEEDED", "FAILED", "TIMED_OUT"):
         for line in follow.standing(newest, git("rev-parse", "HEAD").stdout.strip()):
             say(line)
         return newest.status
     if not newest or newest.has_ended:
         push = Push(NO_COMMIT, main, "refs/heads/main")
-        newest = queue.submit(main, "main", "root", push)
+        newest = queue.submit(project, main, "main", "root", push)
     return show(newest, sys.stderr).status
 
 
@@ -139,12 +141,13 @@ def receive() -> int:
 def build(arguments: argparse.Namespace) -> int:
     """start a build of the fork's main, or of a commit in the fork, without a push"""
     from sandbox.account import stack
-    from sandbox.builds import queue
+    from sandbox.builds import pushes, queue
     from sandbox.fork import repository
 
     wanted = arguments.commit or stack.project().source_version
     commit = repository.commit_to_build(wanted)
-    ended = show(queue.submit(commit, wanted, "root"), sys.stdout)
+    project = pushes.project_of(repository.ref_of(wanted, commit), commit)
+    ended = show(queue.submit(project, commit, wanted, "root"), sys.stdout)
     return 0 if ended.status == "SUCCEEDED" else 1
 
 

@@ -17,6 +17,7 @@ from sandbox.laptop.processes import clean_environment, end, start, started, wor
 from sandbox.laptop.terminal import busy, say
 
 REGION = "us-east-1"
+ACCOUNT_ID = "000000000000"  # MiniStack's
 STATE = ACCOUNT / "ministack.json"
 LOG = ACCOUNT / "ministack.log"
 KEPT = ACCOUNT / "state"

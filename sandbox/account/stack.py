@@ -10,14 +10,14 @@ from typing import Any
 from sandbox import Mistake
 from sandbox.account import function_limits, state, template
 from sandbox.account.clients import aws, client
-from sandbox.account.emulator import REGION, endpoint
+from sandbox.account.emulator import ACCOUNT_ID, REGION, endpoint
 from sandbox.codebuild.project import Project
 from sandbox.laptop.paths import TEMPLATE
 from sandbox.laptop.processes import git
 from sandbox.laptop.terminal import say
 
 # The laptop's webhook needs no approval by GitHub; the ARN only switches the template's condition.
-CONNECTION = f"arn:aws:codeconnections:{REGION}:000000000000:connection/laptop"
+CONNECTION = f"arn:aws:codeconnections:{REGION}:{ACCOUNT_ID}:connection/laptop"
 
 
 def deploy() -> None:
@@ -105,12 +105,36 @@ def url() -> str:
     return f"{endpoint()}/_aws/execute-api/{host.split('.')[0]}/{path}"
 
 
-def project() -> Project:
-    """Return the build project as the account has it."""
+def projects() -> list[Project]:
+    """Return the build projects as the account has them, in the order of the template.
+
+    The webhook and the log group are the template's, as BatchGetProjects of MiniStack has none.
+    """
     said = state.ask()
-    found = said.project
-    if not found:
-        raise Mistake("the account has no build project", "type `python3 -m sandbox up`")
+    text = template.load(said.template) if said.template else {"Resources": {}}
+    order = [*text["Resources"], *said.projects]
+    return [
+        read_project(said.projects[name], text["Resources"].get(name, {}), text)
+        for name in dict.fromkeys(order)
+        if name in said.projects
+    ]
+
+
+def project(name: str = "") -> Project:
+    """Return the build project of that name, or the first; raises Mistake if there is none."""
+    for each in projects():
+        if name in ("", each.name):
+            return each
+    raise Mistake(
+        f"the account has no build project {name}".rstrip(), "type `python3 -m sandbox up`"
+    )
+
+
+def read_project(
+    found: Mapping[str, Any], resource: Mapping[str, Any], text: Mapping[str, Any]
+) -> Project:
+    """Return a build project from what the account says of it and its resource in a template."""
+    properties = resource.get("Properties", {})
     to = found.get("artifacts") or {}
     place = [to.get("location"), (to.get("path") or "").strip("/"), to.get("name") or found["name"]]
     return Project(
@@ -125,7 +149,9 @@ def project() -> Project:
         timeout_minutes=found["timeoutInMinutes"],
         variables=tuple(found["environment"].get("environmentVariables", [])),
         artifacts="/".join(filter(None, place)) if to.get("type") == "S3" else "",
-        passed_over=template.passed_over(template.load(said.template)),
+        log_group=template.log_group(properties, text) or f"/aws/codebuild/{found['name']}",
+        filter_groups=tuple(template.filter_groups(properties)),
+        passed_over=template.passed_over(properties),
     )
 
 
@@ -134,23 +160,3 @@ def function_log_group() -> str:
     found = client("lambda").get_function_configuration(FunctionName=output("FunctionName"))
     name = found.get("LoggingConfig", {}).get("LogGroup")
     return name or f"/aws/lambda/{found['FunctionName']}"
-
-
-def filter_groups() -> list[list[dict[str, Any]]]:
-    """Return the filter groups of the build project's webhook."""
-    return template.filter_groups(deployed_template())
-
-
-def log_group(project: Project) -> str:
-    """Return the name of the log group of the project's builds."""
-    return template.log_group(deployed_template()) or f"/aws/codebuild/{project.name}"
-
-
-def deployed_template() -> dict[str, Any]:
-    """Return the stack's template: MiniStack's BatchGetProjects has no webhook and no log group.
-
-    Raises Mistake if the stack is not there.
-    """
-    if found := state.ask().template:
-        return template.load(found)
-    raise Mistake(f"the account has no stack {state.STACK}", "type `python3 -m sandbox up`")

@@ -30,11 +30,11 @@ PATIENCE = 60  # seconds
 
 @dataclass(frozen=True)
 class State:
-    """The stack's outputs, template and build project, and the live version; None if none is."""
+    """The stack's outputs and template, the build projects, and the live version, if one is."""
 
     outputs: dict[str, str]
     template: str
-    project: dict[str, Any]  # as BatchGetProjects says it
+    projects: dict[str, dict[str, Any]]  # by logical id, as BatchGetProjects says it
     version: str | None
     description: str
     weights: dict[str, float]  # the shares of other versions, 0 to 1
@@ -67,11 +67,17 @@ def found() -> State:
     description = versions.get(version, function).get("config", {}).get("Description", "")
     move = (function.get("moves", {}).get(ALIAS) or [{"by": ""}])[-1]
     chosen = bool(version and move["by"]) and move["alias"] == alias
-    project = internals.projects.get(outputs.get("ProjectName")) or {}
+    # One that another hand has made has no logical id.
+    logical = {
+        each.get("PhysicalResourceId"): name
+        for name, each in stack.get("_resources", {}).items()
+        if each.get("ResourceType") == "AWS::CodeBuild::Project"
+    }
+    projects = {logical.get(name, f"/{name}"): each for name, each in internals.projects.items()}
     weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
     template = stack.get("_template_body", "")
     gone = cloudformation.gone_from(stack)
-    return State(outputs, template, project, version, description, weights, chosen, gone)
+    return State(outputs, template, projects, version, description, weights, chosen, gone)
 
 
 def forgotten() -> State:

@@ -25,6 +25,7 @@ BROKEN = (
 HONOURED = {
     *("Name", "Description", "Tags", "ServiceRole", "TimeoutInMinutes", "SourceVersion"),
     *("Source.Type", "Source.Location", "Source.GitCloneDepth", "Source.BuildSpec", "Source.Auth"),
+    "Source.BuildStatusConfig",  # what GitHub shows
     *("Environment.Type", "Environment.ComputeType", "Environment.Image"),
     *("Environment.ImagePullCredentialsType", "Environment.EnvironmentVariables", "Artifacts"),
     *("LogsConfig.CloudWatchLogs.Status", "LogsConfig.CloudWatchLogs.GroupName"),
@@ -63,9 +64,9 @@ def project_properties(template: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def passed_over(template: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the properties of the build project that are set, and that no build here honours."""
-    return tuple(name for name in settings(project_properties(template)) if name not in HONOURED)
+def passed_over(properties: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the properties of a build project that are set, and that no build here honours."""
+    return tuple(name for name in settings(properties) if name not in HONOURED)
 
 
 def settings(value: Any, name: str = "") -> Iterator[str]:
@@ -85,18 +86,17 @@ def is_on(value: Any) -> bool:
     return str(value).lower() not in OFF
 
 
-def filter_groups(template: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
-    """Return the filter groups of the build project's webhook; one without filters is for all."""
-    triggers = project_properties(template).get("Triggers") or {}
+def filter_groups(properties: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
+    """Return the filter groups of a build project's webhook; one without filters is for all."""
+    triggers = properties.get("Triggers") or {}
     webhook = str(triggers.get("Webhook", "")).lower()
     groups = [] if webhook == "false" else list(triggers.get("FilterGroups") or [])
     return groups or ([[]] if webhook == "true" else [])
 
 
-def log_group(template: Mapping[str, Any]) -> str | None:
-    """Return the name of the log group of the project's builds, if the template gives one."""
-    logs = project_properties(template).get("LogsConfig", {})
-    name = logs.get("CloudWatchLogs", {}).get("GroupName")
+def log_group(properties: Mapping[str, Any], template: Mapping[str, Any]) -> str | None:
+    """Return the name of the log group of a project's builds, if the template gives one."""
+    name = properties.get("LogsConfig", {}).get("CloudWatchLogs", {}).get("GroupName")
     if isinstance(name, dict):
         group = template["Resources"].get(name.get("Ref"), {})
         name = group.get("Properties", {}).get("LogGroupName")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from typing import TextIO
@@ -19,6 +20,7 @@ from sandbox.laptop.terminal import BOLD, GREEN, INVERSE, RED, harmless, one_lin
 LOOK, LOOKS = 2, 3  # seconds between two looks for a worker; so many without one are too many
 SILENCE, AGAIN = 10, 30  # seconds without output until a follower is told why, and told again
 SHORT = 60  # characters of a command
+FROM_A_BRANCH = "nothing is released from a branch"
 UP = "type `python3 -m sandbox up`"
 
 
@@ -96,7 +98,9 @@ def row(build: Build, killed: bool) -> str:
     where = f" in {build.phase}" if build.phase and build.status != "SUCCEEDED" else ""
     state = f"{build.status} (killed)" if killed else f"{build.status}{where}"
     log = build.log.relative_to(ROOT)
-    return one_line(f"build {build.number:<4}{state}  {build.commit[:7]}  {when}  {log}")
+    return one_line(
+        f"build {build.number:<4}{state}  {build.commit[:7]}  {when}  {build.project}  {log}"
+    )
 
 
 def verdict(build: Build, page: str, coloured: bool = False) -> list[str]:
@@ -106,10 +110,13 @@ def verdict(build: Build, page: str, coloured: bool = False) -> list[str]:
     """
     version, look = build.live_after, [f"look at it: {page}"] if page else []
     still_live = f"version {version} is still live" if version else "nothing is live"
+    apart = is_apart(build)
     if build.status == "SUCCEEDED":
         known = f"version {version} is live"
         if build.reason:
             known = f"{build.reason}, {still_live}"
+        elif not build.released and apart:
+            known = f"the commit is tested; {FROM_A_BRANCH}, {still_live}"
         elif not build.released:
             known = f"it released nothing, {still_live}"
         elif build.released != version:
@@ -117,16 +124,29 @@ def verdict(build: Build, page: str, coloured: bool = False) -> list[str]:
         if build.released and (answer := endpoint.ask()).failed:
             known += f", but {harmless(str(answer))}"
         took = (build.ended or build.submitted) - build.submitted
-        said = f"BUILD {build.number} SUCCEEDED: {known} (commit {build.commit[:7]})"
-        return [*look, stack.url(), loud(f"{said} in {took:.1f} s", coloured, GREEN)]
+        where = f" in {build.project}" if apart else ""
+        said = f"BUILD {build.number} SUCCEEDED{where}: {known} (commit {build.commit[:7]})"
+        return [
+            *look,
+            *([] if apart else [stack.url()]),
+            loud(f"{said} in {took:.1f} s", coloured, GREEN),
+        ]
     lines = [f"error: {in_one_line(build.reason)}"] if build.reason else []
     lines += [f"said: {build.said}"] if build.said else []
     lines += [f"hint: {build.hint}"] if build.hint else []
     where = f" in {build.phase}" if build.phase else ""
-    still = f"nothing was released, {still_live}"
+    where += f" of {build.project}" if apart else ""
+    still = f"{FROM_A_BRANCH if apart else 'nothing was released'}, {still_live}"
     still += f"; taken back: {build.taken_back}" if build.taken_back else ""
     said = f"BUILD {build.number} {build.status}{where}: {still}"
     return [*lines, *look, loud(said, coloured, RED)]
+
+
+def is_apart(build: Build) -> bool:
+    """Tell whether a build is of another project than the one that releases."""
+    with contextlib.suppress(Mistake):
+        return build.project != stack.output("ProjectName")
+    return False
 
 
 def loud(text: str, coloured: bool, colour: str) -> str:

@@ -21,23 +21,37 @@ def submit(lines: Iterable[bytes], submitted: list[Build]) -> None:
     `lines` are those that git gives a post-receive hook. `submitted` grows with each build, so that
     the caller knows of them also if the next one fails.
     """
-    groups = stack.filter_groups()
+    projects = stack.projects()
     told = []
     for push in webhook.pushes(lines):
         commit = repository.commit_of(push.after) or ""
-        refusal = webhook.refusal(push, groups)
+        refusal = webhook.refusal(push, [g for each in projects for g in each.filter_groups])
         if not commit and not refusal:
             refusal = webhook.Refusal("it is no commit")
         if refusal:
             told += why(push, refusal)
             continue
-        build = queue.submit(commit, commit, INITIATOR, push)
-        late = f"; a later push has it at {build.commit[:7]}, which is built"
-        said = f"{push.shown} is now {push.after[:7]}: {repository.subject(push.after)}"
-        told.append(said + (late if build.commit != commit else ""))
-        submitted.append(build)
-    for text in told:
+        for project in projects:
+            if webhook.refusal(push, project.filter_groups):
+                continue
+            build = queue.submit(project.name, commit, commit, INITIATOR, push)
+            late = f"; a later push has it at {build.commit[:7]}, which is built"
+            said = f"{push.shown} is now {push.after[:7]}: {repository.subject(push.after)}"
+            told.append(said + (late if build.commit != commit else ""))
+            submitted.append(build)
+    for text in dict.fromkeys(told):
         say(text)
+
+
+def project_of(ref: str, commit: str) -> str:
+    """Return the name of the first project whose webhook would build a commit at a ref.
+
+    The first one of the template if none would.
+    """
+    push = webhook.Push(NO_COMMIT, commit, ref)
+    projects = stack.projects()
+    takers = (each for each in projects if not webhook.refusal(push, each.filter_groups))
+    return next(takers, stack.project()).name
 
 
 def why(push: webhook.Push, refusal: webhook.Refusal) -> list[str]:

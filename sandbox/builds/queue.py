@@ -27,6 +27,7 @@ PAUSE = 2  # seconds after which the worker looks at the queue, also if somebody
 
 
 def submit(
+    project: str,
     commit: str,
     source_version: str,
     initiator: str,
@@ -34,7 +35,7 @@ def submit(
     variables: tuple[dict[str, str], ...] = (),
     token: str = "",
 ) -> Build:
-    """Put a build into the queue, wake the worker, and return the build.
+    """Put a build of a project into the queue, wake the worker, and return the build.
 
     It goes on when the push that asked for it is interrupted, as on AWS.
 
@@ -47,7 +48,7 @@ def submit(
         tip = repository.commit_of(push.ref) if push else None
         if push and tip != commit:
             for later in newest_first():
-                if (later.ref, later.commit) == (push.ref, tip):
+                if (later.project, later.ref, later.commit) == (project, push.ref, tip):
                     return later
         for known in newest_first():
             if token and known.token == token and known.submitted > time.time() - TOKEN_SECONDS:
@@ -55,6 +56,7 @@ def submit(
         build = Build(
             number=max(numbers(), default=0) + 1,
             id=str(uuid.uuid4()),
+            project=project,
             commit=commit,
             source_version=source_version,
             initiator=initiator,

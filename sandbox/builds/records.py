@@ -29,6 +29,7 @@ LATEST = 1e11  # seconds since 1970; what is later is no time
 class Build(Request):
     """One build, as its record says; times are in seconds since 1970."""
 
+    project: str = "hello_user"  # when records did not say so, there was no other
     token: str = ""  # of who has asked for it, so that asking twice is one build
     registry: dict[str, str] = field(default_factory=dict)  # the way to packages, as variables
     status: str = "QUEUED"

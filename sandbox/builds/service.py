@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote_plus as quoted
 
 from sandbox import Mistake
+from sandbox.account.emulator import ACCOUNT_ID, REGION
 from sandbox.builds import progress, queue
 from sandbox.builds.records import Build, newest_first
 from sandbox.codebuild.reports import COVERAGE_FORMATS, Report
@@ -30,15 +31,17 @@ OWN = {
     "computeTypeOverride": ("environment", "computeType"),
     "environmentTypeOverride": ("environment", "type"),
 }
+Projects = Mapping[str, Mapping[str, Any]]  # by name, as BatchGetProjects says them
 KINDS = ("PLAINTEXT", "PARAMETER_STORE", "SECRETS_MANAGER")
 
 
-def start(project: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+def start(projects: Projects, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Start a build and return it; raises Mistake for what the laptop cannot start.
 
     Deviation from AWS: there, a source version that does not exist is a build that fails.
     """
     given = {name: value for name, value in asked.items() if value}
+    project = projects[given["projectName"]]
     for name in sorted(set(given) - TAKEN):
         section, key = OWN.get(name, ("", ""))
         own = (project.get(section) or {}).get(key)
@@ -51,8 +54,9 @@ def start(project: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any
     if token:  # with another request it is another one; AWS says that the parameters do not match
         token = f"{token} {hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()}"
     commit = repository.commit_to_build(version)
-    build = queue.submit(commit, version, INITIATOR, variables=variables, token=token)
-    return described(project, build)
+    name = given["projectName"]
+    build = queue.submit(name, commit, version, INITIATOR, variables=variables, token=token)
+    return described(projects, build)
 
 
 def variable(given: Mapping[str, Any]) -> dict[str, str]:
@@ -65,67 +69,67 @@ def variable(given: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def retry(project: Mapping[str, Any], build_id: str) -> dict[str, Any]:
+def retry(projects: Projects, build_id: str) -> dict[str, Any]:
     """Build the same commit again and return the new build; raises Mistake if there is none."""
-    known = find(project, build_id)
-    build = queue.submit(known.commit, known.source_version, INITIATOR, variables=known.variables)
-    return described(project, build)
+    known = find(build_id)
+    asked = known.project, known.commit, known.source_version, INITIATOR
+    return described(projects, queue.submit(*asked, variables=known.variables))
 
 
-def stop(project: Mapping[str, Any], build_id: str) -> dict[str, Any]:
+def stop(projects: Projects, build_id: str) -> dict[str, Any]:
     """Stop a build that runs or waits, and return it; raises Mistake if there is none."""
-    known = find(project, build_id)
+    known = find(build_id)
     if not known.has_ended:
         queue.stop(known)
-    return described(project, find(project, build_id))
+    return described(projects, find(build_id))
 
 
-def batch_get(project: Mapping[str, Any], ids: list[str]) -> tuple[list[dict[str, Any]], list[str]]:
+def batch_get(projects: Projects, ids: list[str]) -> tuple[list[dict[str, Any]], list[str]]:
     """Return the builds with these ids, and the ids of which there is none."""
     wanted = set(ids)
-    builds = {id_of(project, build): build for build in newest_first()}
-    found = [described(project, builds[name]) for name in ids if name in builds]
+    builds = {id_of(build): build for build in newest_first()}
+    found = [described(projects, builds[name]) for name in ids if name in builds]
     return found, sorted(wanted - builds.keys())
 
 
-def ids(project: Mapping[str, Any], descending: bool = True) -> list[str]:
-    """Return the ids of all builds, the newest first unless told otherwise."""
-    found = [id_of(project, build) for build in newest_first()]
+def ids(project: str = "", descending: bool = True) -> list[str]:
+    """Return the ids of a project's builds, or of all, the newest first unless told otherwise."""
+    found = [id_of(build) for build in newest_first() if project in ("", build.project)]
     return found if descending else found[::-1]
 
 
-def id_of(project: Mapping[str, Any], build: Build) -> str:
+def id_of(build: Build) -> str:
     """Return a build's id as CodeBuild writes it."""
-    return f"{project['name']}:{build.id}"
+    return f"{build.project}:{build.id}"
 
 
-def arn_of(project: Mapping[str, Any], build: Build) -> str:
-    """Return a build's ARN."""
-    return str(project["arn"]).replace(":project/", ":build/") + f":{build.id}"
+def arn_of(kind: str, name: str) -> str:
+    """Return the ARN of something of CodeBuild's."""
+    return f"arn:aws:codebuild:{REGION}:{ACCOUNT_ID}:{kind}/{name}"
 
 
-def find(project: Mapping[str, Any], build_id: str) -> Build:
+def find(build_id: str) -> Build:
     """Return the build with an id or an ARN; raises Mistake if there is none."""
     name = build_id.rpartition(":build/")[2]
     for build in newest_first():
-        if id_of(project, build) == name:
+        if id_of(build) == name:
             return build
     raise Mistake(f"there is no build {build_id}", "type `aws codebuild list-builds`")
 
 
-def described(project: Mapping[str, Any], build: Build) -> dict[str, Any]:
-    """Return a build in CodeBuild's form."""
-    region, account = str(project["arn"]).split(":")[3:5]
+def described(projects: Projects, build: Build) -> dict[str, Any]:
+    """Return a build in CodeBuild's form; it stays when its project is deleted."""
+    project = projects.get(build.project, {})
     settings = (project.get("logsConfig") or {}).get("cloudWatchLogs") or {}
     # Until the stream is there, CodeBuild says so in this way.
     group = stream = "null"
     if build.sent.exists():
-        group, stream = settings.get("groupName") or f"/aws/codebuild/{project['name']}", build.id
+        group, stream = settings.get("groupName") or f"/aws/codebuild/{build.project}", build.id
     place = f"group={quoted(group)};stream={quoted(stream)}"
     logs = {
-        "deepLink": f"https://console.aws.amazon.com/cloudwatch/home?region={region}"
+        "deepLink": f"https://console.aws.amazon.com/cloudwatch/home?region={REGION}"
         f"#logEvent:{place}",
-        "cloudWatchLogsArn": f"arn:aws:logs:{region}:{account}:log-group:{group}"
+        "cloudWatchLogsArn": f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group:{group}"
         f":log-stream:{stream}",
         "cloudWatchLogs": settings or {"status": "ENABLED"},
     }
@@ -136,8 +140,8 @@ def described(project: Mapping[str, Any], build: Build) -> dict[str, Any]:
     environment["environmentVariables"] = [*{each["name"]: each for each in variables}.values()]
     phases = [*phases_of(build)]
     found = {
-        "id": id_of(project, build),
-        "arn": arn_of(project, build),
+        "id": id_of(build),
+        "arn": arn_of("build", id_of(build)),
         "buildNumber": build.number,
         "startTime": build.submitted,
         "currentPhase": phases[-1]["phaseType"],
@@ -145,14 +149,14 @@ def described(project: Mapping[str, Any], build: Build) -> dict[str, Any]:
         "buildStatus": build.status if build.has_ended else "IN_PROGRESS",
         "sourceVersion": build.source_version,
         "resolvedSourceVersion": build.commit,
-        "projectName": project["name"],
+        "projectName": build.project,
         "phases": phases,
         "source": project.get("source", {}),
         "artifacts": {"location": ""},
         "environment": environment,
         "serviceRole": project.get("serviceRole", ""),
         "logs": logs,
-        "reportArns": [report_of(project, build, each)["arn"] for each in build.reports],
+        "reportArns": [report_of(build, each)["arn"] for each in build.reports],
         "timeoutInMinutes": project.get("timeoutInMinutes", 60),
         "buildComplete": build.has_ended,
         "initiator": build.initiator,
@@ -163,18 +167,17 @@ def described(project: Mapping[str, Any], build: Build) -> dict[str, Any]:
     return found | ({"endTime": build.ended} if build.ended else {})
 
 
-def report_of(project: Mapping[str, Any], build: Build, report: Report) -> dict[str, Any]:
+def report_of(build: Build, report: Report) -> dict[str, Any]:
     """Return a report in CodeBuild's form.
 
     https://docs.aws.amazon.com/codebuild/latest/APIReference/API_Report.html
     """
-    arn = str(project["arn"]).rpartition(":project/")[0] + ":report"
     return {
-        "arn": f"{arn}/{report.group}:{build.id}",
+        "arn": arn_of("report", f"{report.group}:{build.id}"),
         "name": build.id,
-        "reportGroupArn": f"{arn}-group/{report.group}",
+        "reportGroupArn": arn_of("report-group", report.group),
         "type": "CODE_COVERAGE" if report.file_format in COVERAGE_FORMATS else "TEST",
-        "executionId": arn_of(project, build),
+        "executionId": arn_of("build", id_of(build)),
         "status": report.status,
         "created": build.ended,
         "testSummary": {
@@ -184,22 +187,18 @@ def report_of(project: Mapping[str, Any], build: Build, report: Report) -> dict[
     }
 
 
-def reports(project: Mapping[str, Any], group: str = "") -> list[dict[str, Any]]:
+def reports(group: str = "") -> list[dict[str, Any]]:
     """Return the reports of all builds, the newest first, or those of the group with an ARN."""
-    found = [report_of(project, build, each) for build in newest_first() for each in build.reports]
+    found = [report_of(build, each) for build in newest_first() for each in build.reports]
     return [each for each in found if group in ("", each["reportGroupArn"])]
 
 
-def delete_group(project: Mapping[str, Any], group: str, also_reports: bool) -> None:
+def delete_group(group: str, also_reports: bool) -> None:
     """Delete a report group; raises Mistake if there are reports in it that shall be kept."""
-    if not also_reports and reports(project, group):
+    if not also_reports and reports(group):
         raise Mistake(f"{group} has reports", "type the command with `--delete-reports`")
     for build in newest_first():
-        kept = {
-            each
-            for each in build.reports
-            if report_of(project, build, each)["reportGroupArn"] != group
-        }
+        kept = {each for each in build.reports if report_of(build, each)["reportGroupArn"] != group}
         if build.has_ended and len(kept) < len(build.reports):
             names = {each.group for each in kept}
             build.change(reports=tuple(each for each in build.reports if each in kept))

@@ -26,6 +26,11 @@ def lines() -> Iterator[str]:
             yield f"          {harmless(str(answer))}"
     else:
         yield "account   not running: type `python3 -m sandbox up`"
+    newest: dict[str, records.Build] = {}
+    for item in records.newest_first():
+        newest.setdefault(item.project, item)
+    for name, item in sorted(newest.items()):
+        yield f"project   {harmless(name)}: build {item.number} {item.status}"
     left = queue.abandoned()
     for item in islice(records.newest_first(), SHOWN):
         yield follow.row(item, killed=item in left)

@@ -114,7 +114,7 @@ def run_build(build: Build) -> None:
         with stoppable(build), contextlib.ExitStack() as held:
             now_live = releases.live().version
             build = build.change(status="IN_PROGRESS", started=time.time(), live_before=now_live)
-            project = stack.project()
+            project = stack.project(build.project)
             discard_work()
             held.enter_context(sent_as_it_grows(build, project))
             outcome = runner.run(build, project, machine_of(build, project, held), log)
@@ -141,9 +141,10 @@ def sent_as_it_grows(build: Build, project: Project) -> Iterator[None]:
     def send() -> None:
         with contextlib.suppress(Exception):  # `finish` sends what is left, or says why it cannot
             credentials = assume_role(project.role_arn, session_of(build), project.arn)
-            group = stack.log_group(project)
             while not ended.is_set():
-                logs.send(build.log, build.sent, group, build.id, credentials, is_all=False)
+                logs.send(
+                    build.log, build.sent, project.log_group, build.id, credentials, is_all=False
+                )
                 ended.wait(SECONDS)
 
     sender = threading.Thread(target=send, daemon=True)
@@ -208,10 +209,9 @@ def finish(build: Build, outcome: Outcome, project: Project | None = None) -> No
     try:
         discard_work()
         repository.place_hooks()
-        project = project or stack.project()
+        project = project or stack.project(build.project)
         credentials = assume_role(project.role_arn, session, project.arn)
-        group = stack.log_group(project)
-        logs.send(build.log, build.sent, group, build.id, credentials, is_all=True)
+        logs.send(build.log, build.sent, project.log_group, build.id, credentials, is_all=True)
     except Exception as error:
         faults.append(error)
     try:

@@ -12,8 +12,8 @@ NO_COMMIT = "0" * 40  # what git names where there was or is none
 class Project:
     """A build project; `variables` are those of its environment, in CodeBuild's form.
 
-    `artifacts` is their place in S3, if they have one; `passed_over` are properties that a laptop
-    does not honour.
+    `artifacts` is their place in S3, if they have one; `filter_groups` are those of its webhook;
+    `passed_over` are properties that a laptop does not honour.
     """
 
     name: str
@@ -27,6 +27,8 @@ class Project:
     timeout_minutes: int = 60
     variables: tuple[dict[str, Any], ...] = ()
     artifacts: str = ""
+    log_group: str = ""
+    filter_groups: tuple[list[dict[str, Any]], ...] = ()
     passed_over: tuple[str, ...] = ()
 
     @property

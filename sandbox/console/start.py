@@ -10,6 +10,6 @@ from sandbox.fork import repository
 
 def start_build() -> Build:
     """Start a build of the project's source version; raises Mistake if the fork has none."""
-    version = stack.project().source_version
-    commit = repository.commit_to_build(version)
-    return queue.submit(commit, version, "root")
+    project = stack.project()
+    commit = repository.commit_to_build(project.source_version)
+    return queue.submit(project.name, commit, project.source_version, "root")

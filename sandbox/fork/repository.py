@@ -183,6 +183,15 @@ def commit_to_build(name: str) -> str:
     return commit
 
 
+def ref_of(name: str, commit: str) -> str:
+    """Return the branch that a name means, or one that has the commit: main before all others."""
+    if commit_of(f"refs/heads/{name}"):
+        return f"refs/heads/{name}"
+    having = git("for-each-ref", "--contains", commit, "--format=%(refname)", "refs/heads")
+    found = having.stdout.split()
+    return "refs/heads/main" if "refs/heads/main" in found else next(iter(found), name)
+
+
 def subject(commit: str) -> str:
     """Return the first line of a commit's message, with nothing that a terminal would act on."""
     return one_line(git("log", "-1", "--format=%s", commit, check=False).stdout.strip())[:72]

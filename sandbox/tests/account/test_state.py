@@ -22,10 +22,11 @@ def test_state_is_what_the_api_says(asked):
     outputs = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
     assert found.outputs == outputs and outputs["FunctionName"] == "hello_user"
     assert found.template == stacks.get_template(StackName=state.STACK)["TemplateBody"]
-    name = outputs["ProjectName"]
-    [project] = asked.client("codebuild").batch_get_projects(names=[name])["projects"]
-    shown = {"arn", "name", "serviceRole", "source", "environment", "timeoutInMinutes"}
-    assert shown <= {key for key in project if found.project[key] == project[key]}
+    for resource, name in (("BuildProject", "hello_user"), ("TestProject", "hello_user-tests")):
+        [project] = asked.client("codebuild").batch_get_projects(names=[name])["projects"]
+        shown = {"arn", "name", "serviceRole", "source", "environment", "timeoutInMinutes"}
+        known = found.projects[resource]
+        assert shown <= {key for key in project if known[key] == project[key]}
     assert found.version == version
     assert found.weights == {}
     functions = asked.client("lambda")

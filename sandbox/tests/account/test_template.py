@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sandbox.account.template import TemplateLoader, filter_groups, load, passed_over
+from sandbox.account.template import (
+    TemplateLoader,
+    filter_groups,
+    load,
+    passed_over,
+    project_properties,
+)
 from sandbox.laptop.paths import ROOT
 
 FILE = ROOT / "template.yml"
@@ -150,15 +156,19 @@ def test_connection_arn_is_checked_before_the_deploy(value, fits):
     assert bool(re.search(TEMPLATE["Parameters"]["ConnectionArn"]["AllowedPattern"], value)) is fits
 
 
-@pytest.mark.parametrize("role, service", [("FunctionRole", "lambda"), ("BuildRole", "codebuild")])
+@pytest.mark.parametrize(
+    "role, service",
+    [("FunctionRole", "lambda"), ("BuildRole", "codebuild"), ("TestRole", "codebuild")],
+)
 def test_role_trusts_one_service(role, service):
     [statement] = properties(role)["AssumeRolePolicyDocument"]["Statement"]
     assert (statement["Effect"], statement["Action"]) == ("Allow", "sts:AssumeRole")
     assert statement["Principal"] == {"Service": f"{service}.amazonaws.com"}
 
 
-def test_build_role_trusts_codebuild_for_this_account_only():
-    [statement] = properties("BuildRole")["AssumeRolePolicyDocument"]["Statement"]
+@pytest.mark.parametrize("role", ["BuildRole", "TestRole"])
+def test_build_role_trusts_codebuild_for_this_account_only(role):
+    [statement] = properties(role)["AssumeRolePolicyDocument"]["Statement"]
     assert statement["Condition"] == {
         "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
     }
@@ -166,7 +176,7 @@ def test_build_role_trusts_codebuild_for_this_account_only():
 
 def test_policies_have_no_wildcard():
     roles = of_type("AWS::IAM::Role")
-    assert sorted(roles) == ["BuildRole", "FunctionRole"]
+    assert sorted(roles) == ["BuildRole", "FunctionRole", "TestRole"]
     for statement in [statement for role in roles for statement in statements(role)]:
         assert (
             statement["Effect"] == "Allow"
@@ -229,6 +239,57 @@ def test_build_role_may_report_to_the_groups_of_the_project_only():
     name = f"{properties('BuildProject')['Name']}-*"
     account = "arn:${AWS::Partition}:codebuild:${AWS::Region}:${AWS::AccountId}"
     assert found["Resource"] == {"Sub": f"{account}:report-group/{name}"}
+
+
+def test_role_of_the_tests_may_release_nothing():
+    named = {statement["Sid"]: statement for statement in statements("TestRole")}
+    assert sorted(named) == ["FetchTheSource", "ReportTheTests", "WriteTheBuildLog"]
+    assert named["WriteTheBuildLog"]["Resource"] == [
+        {"Sub": LOG_GROUP + "${TestLogs}"},
+        {"Sub": LOG_GROUP + "${TestLogs}:*"},
+    ]
+    name = f"{properties('TestProject')['Name']}-*"
+    assert named["ReportTheTests"]["Resource"]["Sub"].endswith(f":report-group/{name}")
+    services = {action.split(":")[0] for each in named.values() for action in each["Action"]}
+    assert services == {"logs", "codebuild", "codeconnections"}
+
+
+def test_project_of_the_tests_builds_every_branch_but_main():
+    found = properties("TestProject")
+    condition, triggers, otherwise = found["Triggers"]["If"]
+    assert (condition, otherwise) == ("HasConnection", {"Ref": "AWS::NoValue"})
+    [filters] = triggers["FilterGroups"]
+    every, but_main = [each for each in filters if each["Type"] == "HEAD_REF"]
+    assert every == {"Type": "HEAD_REF", "Pattern": "^refs/heads/"}
+    [main] = [
+        each
+        for [group] in [properties("BuildProject")["Triggers"]["If"][1]["FilterGroups"]]
+        for each in group
+        if each["Type"] == "HEAD_REF"
+    ]
+    assert but_main == main | {"ExcludeMatchedPattern": True}
+    # Two builds of one commit would hide each other beside it on GitHub.
+    assert found["Source"]["BuildStatusConfig"] == {"Context": "tests"}
+
+
+def test_project_of_the_tests_says_what_buildspec_yml_says():
+    whole = yaml.safe_load((ROOT / "buildspec.yml").read_text())
+    ours = yaml.safe_load(properties("TestProject")["Source"]["BuildSpec"])
+    assert (ours["version"], ours["reports"]) == (whole["version"], whole["reports"])
+    for name, phase in ours["phases"].items():
+        commands = whole["phases"][name].get("commands", [])
+        assert {**whole["phases"][name], "commands": commands[:1]} | phase == {
+            **phase,
+            "commands": commands[:1],
+        }
+    same = ("ServiceRole", "Triggers", "Source", "Name", "LogsConfig", "Environment")
+    one, other = properties("BuildProject"), properties("TestProject")
+    assert {key: one[key] for key in one if key not in same} == {
+        key: other[key] for key in other if key not in same
+    }
+    machine = dict(one["Environment"])
+    del machine["EnvironmentVariables"]  # which name the function and its alias
+    assert other["Environment"] == machine
 
 
 def test_function_role_may_write_its_log_only():
@@ -410,11 +471,13 @@ def project_with(text: str) -> dict:
     ],
 )
 def test_properties_that_no_build_here_honours_are_named(text, names):
-    assert passed_over(project_with(text)) == tuple(names)
+    assert passed_over(project_properties(project_with(text))) == tuple(names)
 
 
-def test_tutorial_s_project_has_nothing_that_is_passed_over():
-    assert passed_over(load((ROOT / "template.yml").read_text())) == ()
+def test_tutorial_s_projects_have_nothing_that_is_passed_over():
+    found = load((ROOT / "template.yml").read_text())["Resources"].values()
+    projects = [each for each in found if each["Type"] == "AWS::CodeBuild::Project"]
+    assert [passed_over(each["Properties"]) for each in projects] == [(), ()]
 
 
 @pytest.mark.parametrize(
@@ -429,4 +492,4 @@ def test_tutorial_s_project_has_nothing_that_is_passed_over():
 )
 def test_webhook_without_filters_builds_every_push(triggers, groups):
     # https://docs.aws.amazon.com/codebuild/latest/userguide/github-webhook.html
-    assert filter_groups(project_with(triggers)) == groups
+    assert filter_groups(project_properties(project_with(triggers))) == groups

@@ -130,5 +130,5 @@ def test_build_whose_record_cannot_be_written_leaves_no_folder(folder, monkeypat
     monkeypatch.setattr(records, "write", full)
     monkeypatch.setattr(queue, "lock", lambda _: contextlib.nullcontext())
     with pytest.raises(OSError, match="no space"):
-        queue.submit("c0ffee", "main", "root")
+        queue.submit("hello_user", "c0ffee", "main", "root")
     assert list(folder.iterdir()) == []

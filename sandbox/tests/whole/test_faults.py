@@ -420,7 +420,7 @@ def test_log_that_cannot_be_written_ends_the_build(quick):
         "from sandbox.fork import repository\n"
         "from sandbox.laptop.files import lock\n"
         "with lock('worker'):\n"
-        "    item = queue.submit(repository.commit_of('main'), 'main', 'root')\n"
+        "    item = queue.submit('hello_user', repository.commit_of('main'), 'main', 'root')\n"
         "    item.log.unlink(); item.log.mkdir()\n"
         "    worker.run_build(item)\n"
         "item = records.load(item.number); print(item.status, item.reason)"
@@ -582,7 +582,7 @@ def run_build(someone, *changes, **options):
         "from sandbox.laptop.files import lock",
         *changes,
         "with lock('worker'):",
-        f"    worker.run_build(queue.submit({commit!r}, 'main', 'root'))",
+        f"    worker.run_build(queue.submit('hello_user', {commit!r}, 'main', 'root'))",
     ]
     python(someone, "\n".join(script), **options)
     return someone.builds()[-1]
@@ -590,7 +590,7 @@ def run_build(someone, *changes, **options):
 
 MINUTES = (
     "known = stack.project()",
-    "stack.project = lambda: dataclasses.replace(known, timeout_minutes=0.05)",
+    "stack.project = lambda _: dataclasses.replace(known, timeout_minutes=0.05)",
 )
 
 

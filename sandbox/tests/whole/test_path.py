@@ -92,28 +92,67 @@ def test_push_of_unchanged_code_is_a_new_version_as_on_aws(student):
     assert student.live() == str(before + 1)
 
 
-def test_push_other_branch_is_not_built(student):
-    before = len(student.builds())
+RELEASE = """
+import subprocess
+
+
+def test_release():
+    pack = "python -m zipfile -c x.zip hello_user.py"
+    call = "aws lambda update-function-code --function-name hello_user --zip-file fileb://x.zip"
+    done = subprocess.run(f"{pack} && {call}", shell=True, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+"""
+
+
+def test_push_of_a_branch_is_tested_and_may_release_nothing(student):
+    live = student.live()
     student.git("checkout", "-q", "-b", "feature")
-    student.commit("Try something")
+    tests = student.read("test_hello_world.py")
+    student.write("test_hello_world.py", tests + RELEASE)
+    # The commands are those of the project: whoever changes this file changes none of them.
+    student.write("buildspec.yml", "nonsense")
+    student.commit("Try to release from a branch")
     lines = student.push()
+    refused = "AccessDeniedException) when calling the UpdateFunctionCode operation"
+    assert any(refused in line for line in lines)
+    number = student.newest()
+    told = f"nothing is released from a branch, version {live} is still live"
+    assert lines[-1] == f"[sandbox] BUILD {number} FAILED in BUILD of hello_user-tests: {told}"
+    student.git("reset", "-q", "--hard", "HEAD~1")
+    lines = student.push("--force", "feature")
     student.git("checkout", "-q", "main")
-    assert lines == [
-        "[sandbox] refs/heads/feature is not built: "
-        "the webhook's filter HEAD_REF ^refs/heads/main$ in template.yml does not let it through",
-        "[sandbox] hint: type `git checkout main && git merge feature && git push sandbox`",
+    assert f"SUCCEEDED in hello_user-tests: the commit is tested; {told}" in lines[-1]
+    assert any(line.startswith("[sandbox] report hello_user-tests-tests: ") for line in lines)
+    assert student.live() == live
+    shown = student.sandbox("status").stdout
+    assert f"project   hello_user-tests: build {student.newest()} SUCCEEDED" in shown
+    found = student.aws(
+        *("codebuild", "list-builds-for-project", "--project-name", "hello_user-tests"),
+        *("--query", "ids[0]", "--output", "text"),
+    ).stdout.strip()
+    query = "builds[0].[projectName,logs.groupName,buildStatus,initiator]"
+    answer = student.aws(
+        *("codebuild", "batch-get-builds", "--ids", found, "--query", query, "--output", "text")
+    )
+    assert answer.stdout.split() == [
+        "hello_user-tests",
+        "/aws/codebuild/hello_user-tests",
+        "SUCCEEDED",
+        "GitHub-Hookshot/sandbox",
     ]
-    assert len(student.builds()) == before
 
 
-def test_push_several_refs_builds_main_only(student):
+def test_push_of_branch_and_main_builds_each_in_its_project(student):
     before = len(student.builds())
     commit = student.commit("Several refs at once")
     student.git("tag", "v1")
-    lines = student.push("main", "v1", ":feature")
+    lines = student.push("main", "v1", "main:other", ":feature")
     assert any("refs/tags/v1 is not built: the webhook's filter HEAD_REF" in line for line in lines)
     assert any("refs/heads/feature is not built: it was deleted" in line for line in lines)
-    assert [build["commit"] for build in student.builds()[before:]] == [commit]
+    built = [(build["project"], build["commit"]) for build in student.builds()[before:]]
+    assert built == [("hello_user", commit), ("hello_user-tests", commit)]
+    assert student.sandbox("build", "other").stdout.splitlines()[-1:] != []
+    assert [build["project"] for build in student.builds()[before + 2 :]] == ["hello_user-tests"]
 
 
 def test_push_forced_is_built(student):

@@ -107,7 +107,7 @@ def test_release():
 def test_push_of_a_branch_is_tested_and_may_release_nothing(student):
     live = student.live()
     student.git("checkout", "-q", "-b", "feature")
-    tests = student.read("test_hello_world.py")
+    tests = (student.clone / "test_hello_world.py").read_text()
     student.write("test_hello_world.py", tests + RELEASE)
     # The commands are those of the project: whoever changes this file changes none of them.
     student.write("buildspec.yml", "nonsense")
@@ -151,7 +151,7 @@ def test_push_of_branch_and_main_builds_each_in_its_project(student):
     assert any("refs/heads/feature is not built: it was deleted" in line for line in lines)
     built = [(build["project"], build["commit"]) for build in student.builds()[before:]]
     assert built == [("hello_user", commit), ("hello_user-tests", commit)]
-    assert student.sandbox("build", "other").stdout.splitlines()[-1:] != []
+    student.sandbox("build", "other")
     assert [build["project"] for build in student.builds()[before + 2 :]] == ["hello_user-tests"]
 
 

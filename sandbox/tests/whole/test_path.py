@@ -182,7 +182,7 @@ def test_build_without_a_push(student):
 def test_build_of_a_red_commit_exits_1(student):
     student.edit("test_hello_world.py", "Developer!", "Reader!")
     red = student.commit("Expect another name")
-    student.push("HEAD:refs/heads/red")  # which no webhook builds
+    student.push("HEAD:refs/tags/red")  # which no webhook builds
     student.git("reset", "-q", "--hard", "HEAD~1")
     before = student.live()
     student.sandbox("build", red, code=1)

@@ -428,9 +428,10 @@ HOSTILE = [
 def test_hostile_names_are_shown_and_never_run(quick):
     tip = quick.git("rev-parse", "HEAD").stdout.strip()
     before = len(quick.builds())
-    names = [f"refs/tags/{name}" for name in HOSTILE]
+    hostile = [name.replace(" ", "_") for name in HOSTILE]
+    names = [f"refs/tags/{name}" for name in hostile]
     branches = [
-        f"refs/heads/{name}" for name in HOSTILE[:2]
+        f"refs/heads/{name}" for name in hostile[:2]
     ]  # these are built, at two seconds each
     raw = b"refs/heads/\xff\xfe"
     command = [

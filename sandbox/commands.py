@@ -53,7 +53,7 @@ def up(_: argparse.Namespace) -> int:
             stack.deploy()
         newest = next(records.green(), None)
         lost = None if releases.put_back(newest.released if newest else None) else newest
-        if not first:
+        if not (first or lost):
             for setting in releases.settings_to_come():
                 say(f"The next build publishes {setting}: `python3 -m sandbox build` starts one")
         repository.make()

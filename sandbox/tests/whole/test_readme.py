@@ -74,7 +74,7 @@ aws() {
       create-connection) echo arn:aws:codeconnections:us-east-1:000000000000:connection/laptop;;
       get-connection) echo AVAILABLE;;
       list-service-quotas) echo L-00000000;;
-      list-report-groups) echo arn:aws:codebuild:us-east-1:000000000000:report-group/tests;; esac
+      list-report-groups) echo arn:aws:codebuild:us-east-1:000000000000:report-group/{a,b};; esac
   ;; *)
     command aws "$@" || return
     case "$2" in start-build)
@@ -144,7 +144,7 @@ def on_github(someone, folder):
 
 def draw_console(someone, said):
     """Draw the console as it is after the red push, and after the green one."""
-    if "BUILD 4 FAILED" in said or "BUILD 5 SUCCEEDED" in said:
+    if "BUILD 4 FAILED" in said or "BUILD 6 SUCCEEDED" in said:
         address = someone.sandbox("console", env=someone.env | {"BROWSER": "true"}).stdout.strip()
         if "BUILD 4 FAILED" in said:
             picture.photograph(address, "red", "builds/4", 760, "#failed")
@@ -207,7 +207,7 @@ def test_readme_from_top_to_bottom(newcomer, aws_account, tmp_path, request):
     assert not (newcomer.clone / ".sandbox").exists()
     drawn = {
         "red": next(text for text in pushes.values() if "BUILD 4 FAILED" in text),
-        "green": next(text for text in pushes.values() if "BUILD 5 SUCCEEDED" in text),
+        "green": next(text for text in pushes.values() if "BUILD 6 SUCCEEDED" in text),
     }
     for name, text in drawn.items():
         path = ROOT / "images" / f"push-{name}.svg"
@@ -259,5 +259,24 @@ def test_chapter_8_waits_for_no_build_that_is_not_there():
     terminal = Terminal(ROOT, {}, "aws() { false; }; curl() { true; }")
     try:
         assert terminal.type(wait.text)[1] == 0
+    finally:
+        terminal.close()
+
+
+@pytest.mark.parametrize(
+    ("commits", "answers", "said"),
+    [
+        ("First iteration", "Hello CI CD Developer! hello user", "Not yet: not on main"),
+        ("Greet the user by name", "hello user", "Not yet: no greeting by name"),
+        ("Greet the user by name", "Hello CI CD Developer!", "Not yet: no hello user"),
+        ("Greet the user by name", "Hello CI CD Developer! hello user", "Task done"),
+    ],
+)
+def test_task_is_done_when_its_commits_are_on_main_and_its_answers_right(commits, answers, said):
+    [check] = [block for block in TUTORIAL.blocks if "Task done" in block.text]
+    stubs = f"git() {{ echo '{commits}'; }}; curl() {{ echo '{answers}'; }}; python3() {{ true; }}"
+    terminal = Terminal(ROOT, {}, stubs)
+    try:
+        assert terminal.type(check.text)[0].splitlines()[-1] == said
     finally:
         terminal.close()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from sandbox import Mistake
 from sandbox.laptop import bootstrap, paths, place, processes
-from sandbox.laptop.files import lock
+from sandbox.laptop.files import lock, make_folder
 from sandbox.laptop.processes import git
 from sandbox.laptop.terminal import busy, in_colour, pushed_in_colour, say
 
@@ -32,19 +32,20 @@ def up(_: argparse.Namespace) -> int:
     from sandbox.console import key
     from sandbox.fork import repository
 
-    paths.FOLDER.chmod(0o700)  # whoever has opened it
+    is_new = [make_folder(folder) for folder in paths.FOLDERS]
     with lock("up"), contextlib.ExitStack() as held:
         repository.keep_remote_of_student()
         if was := place.before():
             say(f"The sandbox was made in {was}: setting it up in {paths.ROOT}")
         else:
             place.note()
-        restart = not state.answers()
+        restart = any(is_new) or not state.answers()
         if restart:
             emulator.stop()
             queue.end_orphans()
         held.enter_context(lock("worker", wait=restart))  # no build while it is restored
         packages.note_settings(cache=bootstrap.uv_cache())
+        packages.USED.touch()  # whatever has become of them: the next build looks
         programs.make(paths.PROGRAMS)
         if restart:
             emulator.bring_up()

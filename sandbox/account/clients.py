@@ -57,8 +57,9 @@ def client(service: str, credentials: Mapping[str, str] | None = None) -> Any:
     return make_client(service, endpoint(), tuple(given.items()))
 
 
-# Of each build's credentials there are a few; no more are kept than two builds need.
-@functools.lru_cache(maxsize=32)
+# Each keeps a connection. Of each build's credentials there are a few; no more are kept than two
+# builds need.
+@functools.lru_cache(maxsize=16)
 def make_client(service: str, url: str, credentials: tuple[tuple[str, str], ...]) -> Any:
     import botocore.config  # a quarter of a second that `check` and `url` need not wait for
 

@@ -63,8 +63,6 @@ def bring_up() -> None:
 
     Raises Mistake if it does not start.
     """
-    for folder in (ACCOUNT / "tmp", ACCOUNT / "home"):
-        folder.mkdir(parents=True, exist_ok=True)
     port = free_port(read_object(STATE).get("port", 0))
     keys.make()
     if not started_on(port):

@@ -16,7 +16,7 @@ from sandbox.fork import repository
 from sandbox.fork.webhook import Push
 from sandbox.laptop.files import delete, lock
 from sandbox.laptop.network import way_to_registry
-from sandbox.laptop.paths import BUILDS, FOLDER
+from sandbox.laptop.paths import FOLDER
 from sandbox.laptop.processes import end, started
 
 WORKER_LOG = FOLDER / "worker.log"
@@ -43,7 +43,6 @@ def submit(
     first push gets the second one's build: its own would put the older commit live. Who asks twice
     with one token gets the same build.
     """
-    BUILDS.mkdir(exist_ok=True)
     with lock("queue"):
         tip = repository.commit_of(push.ref) if push else None
         if push and tip != commit:

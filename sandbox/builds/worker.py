@@ -9,7 +9,6 @@ import gc
 import json
 import os
 import signal
-import stat
 import threading
 import time
 import traceback
@@ -31,7 +30,7 @@ from sandbox.codebuild.project import Project
 from sandbox.codebuild.reports import Service
 from sandbox.codebuild.shell import Stopped
 from sandbox.fork import repository
-from sandbox.laptop.files import delete, lock, write
+from sandbox.laptop.files import delete, lock, make_folder, write
 from sandbox.laptop.network import refuse_foreign_endpoints, use_way_to_registry
 from sandbox.laptop.paths import CODEBUILD, OUTSIDE
 from sandbox.laptop.processes import clean_environment
@@ -260,15 +259,13 @@ def make_outside() -> None:
 
     Everybody may make folders where it is.
     """
-    with contextlib.suppress(FileExistsError):
-        OUTSIDE.mkdir(mode=0o700)
-    found = OUTSIDE.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+    if not os.path.lexists(OUTSIDE) or OUTSIDE.lstat().st_uid == os.getuid():
+        make_folder(OUTSIDE)
+    if OUTSIDE.lstat().st_uid != os.getuid():
         raise Mistake(
             f"{OUTSIDE}, in which builds are to work, is not yours",
             f"ask its owner to remove it (`ls -ld {OUTSIDE}` shows who that is)",
         )
-    OUTSIDE.chmod(0o700)
 
 
 def empty_trash() -> None:

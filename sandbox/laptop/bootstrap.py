@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from sandbox import Mistake
-from sandbox.laptop.files import delete, lock, write
+from sandbox.laptop.files import delete, lock, make_folder, write
 from sandbox.laptop.paths import (
     FOLDER,
     MAIN,
@@ -105,11 +105,12 @@ def works() -> bool:
 def is_whole(venv: Path = VENV) -> bool:
     """Tell whether no file of a package is empty that had something in it when it was installed.
 
-    A power cut can leave so what was written just before it.
+    A power cut can leave so what was written just before it. And there are packages.
     """
-    if not (venv / "pyvenv.cfg").stat().st_size:
+    records = [*venv.glob("lib/python*/site-packages/*.dist-info/RECORD")]
+    if not records or not (venv / "pyvenv.cfg").stat().st_size:
         return False
-    for record in venv.glob("lib/python*/site-packages/*.dist-info/RECORD"):
+    for record in records:
         lines = record.read_text().splitlines()
         for line in lines:
             name, (_, _, size) = line.partition(",")[0], line.rpartition(",")
@@ -123,7 +124,7 @@ def is_whole(venv: Path = VENV) -> bool:
 
 def leave_broken() -> NoReturn:
     """Start this program again in the Python below the sandbox's, which makes that anew."""
-    say("A file of the sandbox's Python environment is empty, as after a power cut")
+    say("The sandbox's Python environment has empty files, as after a power cut, or none")
     READY.unlink()
     base = os.path.realpath(PYTHON)  # pyvenv.cfg, which names it, may be what is empty
     os.execv(base, [base, "-I", str(MAIN), *sys.argv[1:]])
@@ -140,8 +141,7 @@ def enter(meanwhile: Meanwhile, end_what_runs: Callable[[], None]) -> None:
     One that is there stays until the new one is complete; then what runs in it ends.
     """
     venv = NEXT if is_inside() else VENV
-    FOLDER.mkdir(mode=0o700, exist_ok=True)
-    FOLDER.chmod(0o700)
+    make_folder(FOLDER)
     with lock("setup"):
         # Python is missing once the one below it is gone.
         if not (PYTHON.exists() and is_current(READY, REQUIREMENTS)):

@@ -66,13 +66,14 @@ def delete(path: Path) -> None:
         raise OSError(f"{path} could not be removed: {said[:800]}")
 
 
-def make_folder(path: Path) -> None:
-    """See to it that a folder of ours is one in which we can write, and no link to elsewhere."""
-    if path.is_symlink() or not path.is_dir():
+def make_folder(path: Path) -> bool:
+    """See to it that a folder is one, no link and open to nobody else; tell if it is a new one."""
+    is_new = path.is_symlink() or not path.is_dir()
+    if is_new:
         delete(path)
         path.mkdir(parents=True, exist_ok=True)
-    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        path.chmod(0o700)
+    path.chmod(0o700)
+    return is_new
 
 
 def place_programs(folder: Path, programs: Mapping[str, str]) -> None:

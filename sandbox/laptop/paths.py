@@ -21,6 +21,11 @@ FORK = FOLDER / "fork.git"
 BUILDS = FOLDER / "builds"
 PACKAGES = FOLDER / "packages"  # the Python environments of builds
 PROGRAMS = FOLDER / "bin"  # `aws` and what else a build finds beside Python
+# What `up` makes anew, and the account with it, where something else is.
+FOLDERS = (
+    *(FOLDER, ACCOUNT, ACCOUNT / "home", ACCOUNT / "tmp", ACCOUNT / "state"),
+    *(ACCOUNT / "state" / "lambda-blobs", ACCOUNT / "tmp" / "environments", BUILDS),
+)
 
 
 def cache() -> Path:

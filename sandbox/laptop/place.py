@@ -43,7 +43,7 @@ def refuse_path() -> None:
 
 def refuse_foreign() -> None:
     """Raise Mistake if the sandbox is another user's, as after a `sudo`."""
-    if FOLDER.exists() and not os.access(FOLDER, os.R_OK | os.W_OK | os.X_OK):
+    if FOLDER.is_dir() and not os.access(FOLDER, os.R_OK | os.W_OK | os.X_OK):
         owner = f"#{FOLDER.stat().st_uid}"
         with contextlib.suppress(KeyError):
             owner = FOLDER.owner()

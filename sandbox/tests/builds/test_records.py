@@ -23,7 +23,6 @@ WHOLE = {
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(records, "BUILDS", tmp_path)
-    monkeypatch.setattr(queue, "BUILDS", tmp_path)
     monkeypatch.setattr(follow, "ROOT", tmp_path)
     return tmp_path
 

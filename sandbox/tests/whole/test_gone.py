@@ -9,6 +9,8 @@ import stat
 import psutil
 import pytest
 
+from sandbox.laptop.paths import outside
+
 PARTS = (
     "FunctionLogs FunctionRole Function FirstVersion LiveAlias Api Integration Route Stage "
     "InvokePermission BuildLogs BuildRole BuildProject"
@@ -165,3 +167,72 @@ def test_up_mends_whichever_file_a_power_cut_has_emptied(quick):
         assert quick.sandbox("status").stderr == "", name
     wanted = {"account/state/lambda.json", "account/keys.json", "fork.git/HEAD", "bin/aws"}
     assert {*wanted, "venv/ready", "packages/empty.json", "builds/N/build.json"} <= done
+
+
+def put_link(path, elsewhere):
+    path.symlink_to(elsewhere)
+
+
+def put_file(path, elsewhere):
+    path.write_text("no folder")
+
+
+def put_nothing(path, elsewhere):
+    """Leave the place empty."""
+
+
+# Each folder of ours, but what git, uv or MiniStack has made within one of theirs.
+FOLDERS = (
+    *(".", "account", "account/home", "account/tmp", "account/state", "bin", "builds"),
+    *(
+        "account/state/lambda-blobs",
+        "account/tmp/environments",
+        "fork.git",
+        "fork.git/hooks",
+        "fork.git/objects",
+    ),
+    *("fork.git/objects/pack", "fork.git/refs", "fork.git/refs/heads", "packages"),
+    *("packages/empty", "packages/full", "venv", "venv/bin", "venv/lib", "outside"),
+)
+
+
+def comes_right(someone, name, put, elsewhere) -> None:
+    """Put something into the place of a folder, and check that all is well after `up`."""
+    folder, word = someone.clone / ".sandbox" / name, f"{put.__name__} {name}"
+    if name == "outside":
+        folder = outside(someone.clone.resolve())
+    (elsewhere / "anybody's").mkdir(exist_ok=True)
+    folder.rename(someone.home / f"was {put.__name__} {name}".replace("/", " "))
+    put(folder, elsewhere)
+    someone.up()
+    someone.say(word)
+    lines = someone.push()
+    assert "SUCCEEDED" in lines[-1], (word, lines)
+    assert someone.message() == word
+    assert [path.name for path in elsewhere.iterdir()] == ["anybody's"]
+
+
+@pytest.mark.parametrize(
+    "put, name",
+    [
+        *[(put_link, "account/home"), (put_file, "packages/empty"), (put_nothing, "outside")],
+        *[(put_file, "builds"), (put_file, "outside"), (put_file, "account/tmp")],
+    ],
+)
+def test_what_stands_where_a_folder_was_is_mended(quick, tmp_path, put, name):
+    comes_right(quick, name, put, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("put", [put_link, put_file, put_nothing])
+@pytest.mark.parametrize("name", FOLDERS)
+def test_whatever_stands_where_a_folder_was_is_mended(quick, tmp_path, put, name):
+    comes_right(quick, name, put, tmp_path)
+
+
+def test_walk_goes_through_all_folders(quick):
+    """But those of environments, and what git and a build have made in theirs."""
+    box = quick.clone / ".sandbox"
+    found = [*box.iterdir(), *box.glob("account/*"), *box.glob("account/*/*")]
+    names = {str(path.relative_to(box)) for path in found if path.is_dir()}
+    assert names - {*FOLDERS, "students-venv"} == set()

@@ -142,6 +142,11 @@ def newest_first() -> Iterator[Build]:
     return filter(None, map(load, reversed(numbers())))
 
 
+def newest(project: str | None = None) -> Build | None:
+    """Return the build that was asked for last, of all projects or of one."""
+    return next((each for each in newest_first() if project in (None, each.project)), None)
+
+
 def unreadable() -> list[Path]:
     """Return the records that are there and cannot be read."""
     return [record_of(number) for number in numbers() if load(number) is None]

@@ -24,13 +24,12 @@ def lines() -> Iterator[str]:
         answer = endpoint.ask()
         if answer.failed:
             yield f"          {harmless(str(answer))}"
+        for project in stack.projects():
+            newest = records.newest(project.name)
+            how = f"build {newest.number} {newest.status}" if newest else "no build yet"
+            yield f"project   {project.name}: {how}"
     else:
         yield "account   not running: type `python3 -m sandbox up`"
-    newest: dict[str, records.Build] = {}
-    for item in records.newest_first():
-        newest.setdefault(item.project, item)
-    for name, item in sorted(newest.items()):
-        yield f"project   {harmless(name)}: build {item.number} {item.status}"
     left = queue.abandoned()
     for item in islice(records.newest_first(), SHOWN):
         yield follow.row(item, killed=item in left)

@@ -9,11 +9,14 @@ import time
 from itertools import islice
 from typing import Any
 
+from sandbox import Mistake
+from sandbox.account import stack
 from sandbox.account.releases import FIRST
 from sandbox.account.state import ALIAS
 from sandbox.builds import progress, records
 from sandbox.builds.records import Build
 from sandbox.codebuild.buildspec import PHASES
+from sandbox.codebuild.project import Project
 from sandbox.codebuild.reports import Report
 from sandbox.console import chart, endpoint
 from sandbox.console import function as function_page
@@ -28,14 +31,9 @@ PICTURED = ("DOWNLOAD_SOURCE", *PHASES, "UPLOAD_ARTIFACTS")
 SECRET = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIAL|PRIVATE", re.IGNORECASE)
 
 
-def newest() -> Build | None:
-    """Return the build that was asked for last."""
-    return next(records.newest_first(), None)
-
-
 def state() -> dict[str, Any]:
     """Return what all pages watch."""
-    last, now = newest(), endpoint.live.get()
+    last, now = records.newest(), endpoint.live.get()
     seen: list[object] = [now]
     if last:
         running = records.unfinished()
@@ -86,11 +84,12 @@ def project(before: str | None = None) -> dict[str, Any]:
     if before and re.fullmatch("[0-9]{1,9}", before):
         numbers = [number for number in numbers if number < int(before)]
     builds = list(filter(None, map(records.load, numbers[:HISTORY])))
-    last = newest()
+    last = records.newest()
     now = endpoint.live.get()
     drawn = list(islice(records.newest_first(), chart.BARS + 1))[::-1]
     return common() | {
         "title": "hello_user",
+        "projects": projects(),
         "builds": builds,
         "more": numbers[HISTORY - 1] if len(numbers) > HISTORY else None,
         "chart": chart.draw(drawn),
@@ -101,6 +100,13 @@ def project(before: str | None = None) -> dict[str, Any]:
         "failure": "",
         "user": None,
     }
+
+
+def projects() -> list[tuple[Project, Build | None]]:
+    """Return the build projects, each with its newest build."""
+    with contextlib.suppress(Mistake):  # the account has none
+        return [(each, records.newest(each.name)) for each in stack.projects()]
+    return []
 
 
 def called(user: str) -> dict[str, Any]:
@@ -150,7 +156,7 @@ def of_build(build: Build, tab: str) -> dict[str, Any]:
     """Return what all tabs of a build need."""
     numbers = records.numbers()
     return common() | {
-        "title": f"hello_user:{build.number}",
+        "title": f"{build.project}:{build.number}",
         "build": build,
         "tab": tab,
         "seconds": (build.ended or time.time()) - build.started if build.started else None,

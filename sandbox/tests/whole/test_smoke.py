@@ -186,3 +186,64 @@ def test_package_needs_both_halves_as_the_readme_says(student):
         student.write(name, text)
     student.commit("Without a package")
     assert " SUCCEEDED: version " in student.push()[-1]
+
+
+# Each is a whole handler as its own documentation starts one, packed by the exercise.
+FRAMEWORKS = {
+    "Powertools": (
+        "aws-lambda-powertools==3.37.0",
+        """\
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
+from aws_lambda_powertools.logging import correlation_paths
+
+logger = Logger(service="hello")
+app = APIGatewayHttpResolver(strip_prefixes=["/default"])
+
+
+@app.get("/hello_user")
+def hello():
+    logger.info("asked")
+    return {"message": f"Hello {app.current_event.query_string_parameters.get('user', 'you')}!"}
+
+
+@logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP)
+def hello_user_handler(event, context):
+    return app.resolve(event, context)
+""",
+    ),
+    "Mangum": (
+        "mangum==0.22.0 starlette==1.10.0",
+        """\
+from mangum import Mangum
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+
+async def hello(request):
+    return JSONResponse({"message": f"Hello {request.query_params.get('user', 'you')}!"})
+
+
+app = Starlette(routes=[Route("/hello_user", hello)])
+hello_user_handler = Mangum(app, lifespan="off", api_gateway_base_path="/default")
+""",
+    ),
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_handler_of_a_framework_runs(someone, name):
+    """The event of the smoke test is one that it can read, and its answer is the endpoint's."""
+    packages, handler = FRAMEWORKS[name]
+    pin, commands = blocks_of_the_exercise()
+    one = "      - python -m zipfile -c hello_user.zip hello_user.py\n"
+    assert one in UNTESTED
+    someone.write("hello_user.py", handler)
+    someone.write("buildspec.yml", UNTESTED.replace(one, commands.replace(pin, packages)))
+    someone.commit(f"Answer with {name}")
+    lines = someone.push()
+    someone.git("revert", "--no-edit", "HEAD")  # the next push takes it along
+    assert " SUCCEEDED: version " in lines[-1], someone.log()
+    assert someone.message("?user=Ada") == "Hello Ada!"

@@ -315,6 +315,19 @@ def test_hostile_names_and_output_are_shown_and_never_run(visitor, quick):
     quick.push()
 
 
+def test_projects_are_shown_each_with_its_newest_build(visitor, quick):
+    quick.say("two projects")
+    quick.git("push", "sandbox", "HEAD:refs/heads/aside", "HEAD:main")
+    first, second = sorted(quick.builds()[-2:], key=lambda build: build["project"])
+    assert (first["project"], second["project"]) == ("hello_user", "hello_user-tests")
+    table = visitor.get("/console/").partition('id="projects"')[2].partition("</table>")[0]
+    _, *rows = table.split("<tr>")[1:]
+    for build, row in zip((first, second), rows, strict=True):
+        assert f">{build['project']}<" in row and f'/console/builds/{build["number"]}"' in row
+        page = visitor.get(f"/console/builds/{build['number']}/details")
+        assert f"{build['project']}:{build['id']}" in page
+
+
 def test_record_of_an_older_version_is_shown(visitor, quick):
     """It has no phases: the log is shown in one piece."""
     quick.say("old record")

@@ -218,8 +218,6 @@ def test_state_changes_when_a_build_does(visitor, quick):
     after = json.loads(visitor.get("/console/state"))
     assert after["tone"] == "bad" and after["seen"] != before["seen"]
     assert "failed in PRE_BUILD" in after["status"]
-    quick.say("green again")
-    quick.push()
 
 
 def test_events_tell_a_build_from_its_beginning_to_its_end(visitor, quick):
@@ -242,8 +240,6 @@ def test_events_tell_a_build_from_its_beginning_to_its_end(visitor, quick):
         values for kind, values in events if kind == "done" and "exit status 1" in values["html"]
     ]
     assert failed["open"] is True
-    quick.say("no events")
-    quick.push()
 
 
 def test_log_is_found_in_and_sent_raw(visitor, quick):
@@ -275,8 +271,6 @@ def test_function_shows_versions_and_their_code(visitor, quick):
 
 
 def test_function_names_no_version_of_a_red_build_as_a_way_back(visitor, quick):
-    quick.say("good")
-    quick.push()
     good = int(quick.live())
     publish = "aws lambda publish-version --function-name hello_user --description red"
     quick.say("red", publish, "exit 1")
@@ -330,8 +324,6 @@ def test_projects_are_shown_each_with_its_newest_build(visitor, quick):
 
 def test_record_of_an_older_version_is_shown(visitor, quick):
     """It has no phases: the log is shown in one piece."""
-    quick.say("old record")
-    quick.push()
     record = quick.builds()[-1]
     folder = quick.clone / ".sandbox" / "builds" / str(record["number"])
     (folder / "progress").unlink()

@@ -40,6 +40,13 @@ RUNS = {
         "hello_user.py, line 13: SyntaxError: invalid syntax: def broken(:",
         "mend line 13 of hello_user.py",
     ),
+    "bracket that stays open": (
+        HANDLER.replace("    return {", "    return {{"),
+        TESTS,
+        2,
+        "hello_user.py, line 8: SyntaxError: '{' was never closed: return {{",
+        "mend line 8 of hello_user.py",
+    ),
     "indentation": (
         HANDLER + "  x = 1\n",
         TESTS,

@@ -20,6 +20,7 @@ import botocore.credentials
 import botocore.exceptions
 import psutil
 import pytest
+from browsers import FOUND, browser
 from lone_account import NAME, OURS, Account, answering, zipped
 
 from sandbox.account import keys, state
@@ -338,6 +339,37 @@ def test_answer_of_a_function_has_nothing_of_the_console_s_origin(account, kind)
         f"c=3; Path={place}/y;Secure",
         "d=4",
     ]
+
+
+WORKER = """<!doctype html><p id=said>waiting</p><script>
+const said = [`origin ${window.origin}`];
+const tell = error => { said.push(error.name); };
+try { said.push(document.cookie = "stolen=1; path=/"); } catch (error) { tell(error); }
+Promise.resolve().then(() => navigator.serviceWorker.register(location.pathname, {scope: "/"}))
+  .then(() => { said.push("registered"); }, tell)
+  .then(() => fetch("/console/")).then(() => { said.push("read"); }, tell)
+  .then(() => { document.getElementById("said").textContent = said.join(", "); });
+</script>"""
+
+
+@pytest.mark.skipif(not FOUND, reason="this machine has no Chromium")
+def test_page_of_a_function_has_another_origin_in_a_real_browser(account):
+    with browser() as running:
+        page = running.new_page()
+        for kind in ("", "*/*", "foo", "text", "text/html"):
+            answer = {"statusCode": 200, "headers": {"content-type": kind}, "body": WORKER}
+            account.publish(
+                zipped(f"def hello_user_handler(event, context):\n    return {answer!r}\n")
+            )
+            url = f"http://127.0.0.1:{account.port}/_aws/execute-api/hellouser/default/hello_user"
+            page.goto(url)
+            if kind == "text/html":
+                page.wait_for_function("!document.body.innerText.includes('waiting')")
+                said = page.inner_text("#said")
+                assert said == "origin null, SecurityError, SecurityError, TypeError"
+            else:
+                assert page.locator("#said").count() == 0, kind  # it is shown as text
+            assert page.context.service_workers == [] == page.context.cookies()
 
 
 def test_answer_under_an_api_s_own_name_is_as_the_function_gave_it(account):

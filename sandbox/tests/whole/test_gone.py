@@ -13,7 +13,7 @@ from sandbox.laptop.paths import outside
 
 PARTS = (
     "FunctionLogs FunctionRole Function FirstVersion LiveAlias Api Integration Route Stage "
-    "InvokePermission BuildLogs BuildRole BuildProject"
+    "InvokePermission BuildLogs BuildRole BuildProject TestLogs TestRole TestProject"
 ).split()
 
 
@@ -36,9 +36,9 @@ def delete(someone, part) -> None:
     functions, apis = someone.client("lambda"), someone.client("apigatewayv2")
     roles, name = someone.client("iam"), {"FunctionName": "hello_user"}
     match part:
-        case "FunctionLogs" | "BuildLogs":
+        case "FunctionLogs" | "BuildLogs" | "TestLogs":
             someone.client("logs").delete_log_group(logGroupName=ids[part])
-        case "FunctionRole" | "BuildRole":
+        case "FunctionRole" | "BuildRole" | "TestRole":
             for policy in roles.list_role_policies(RoleName=ids[part])["PolicyNames"]:
                 roles.delete_role_policy(RoleName=ids[part], PolicyName=policy)
             roles.delete_role(RoleName=ids[part])
@@ -58,7 +58,7 @@ def delete(someone, part) -> None:
             apis.delete_stage(ApiId=ids["Api"], StageName=ids[part])
         case "InvokePermission":
             functions.remove_permission(**name, Qualifier="live", StatementId=ids[part])
-        case "BuildProject":
+        case "BuildProject" | "TestProject":
             someone.client("codebuild").delete_project(name=ids[part])
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from sandbox.builds.progress import Progress
+from sandbox.builds.progress import Progress, failing
 from sandbox.codebuild.phases import Outcome
 from sandbox.codebuild.reports import Case
 from sandbox.laptop.terminal import one_line
@@ -48,18 +48,9 @@ EMPTY = f"a file that the command for the zip names is not there: name the right
 
 def find(log: Path, done: Progress, outcome: Outcome) -> Finding:
     """Return what the log and the reports tell of the command for which a build has failed."""
-    failed = [
-        command
-        for phase in done.phases
-        if phase.name == outcome.phase
-        for command in phase.commands
-        if command.status and command.output is not None and command.end is not None
-    ]
-    if not failed:
+    command = failing(done.phases, outcome.phase, outcome.reason)
+    if not command:
         return Finding()
-    ends = [f": {each.text}. Reason: exit status {each.status}" for each in failed]
-    which = [at for at, end in enumerate(ends) if outcome.reason.endswith(end)] or [-1]
-    command = failed[which[-1]]
     with open(log, "rb") as stream:
         stream.seek(max(command.output or 0, (command.end or 0) - END))
         output = stream.read((command.end or 0) - stream.tell()).decode(errors="replace")

@@ -64,6 +64,20 @@ class Progress:
     variables: tuple[Variable, ...] = ()
 
 
+def failing(phases: Iterable[Phase], name: str | None, reason: str) -> Command | None:
+    """Return the command for which a build has failed in the phase of that name, if it was one."""
+    failed = [
+        command
+        for phase in phases
+        if phase.name == name
+        for command in phase.commands
+        if command.status and command.output is not None and command.end is not None
+    ]
+    ends = [f": {each.text}. Reason: exit status {each.status}" for each in failed]
+    named = [each for each, end in zip(failed, ends, strict=True) if reason.endswith(end)]
+    return next(reversed(named or failed), None)
+
+
 def writer(path: Path) -> Callable[[dict[str, Any]], None]:
     """Return what writes events into a file; a full disk is no reason to end the build here."""
 

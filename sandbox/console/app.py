@@ -28,7 +28,7 @@ from starlette.types import ASGIApp
 from sandbox import Mistake
 from sandbox.builds import queue
 from sandbox.builds.records import Build, load
-from sandbox.console import follow, guard, key, pages, start
+from sandbox.console import guard, key, pages, start
 from sandbox.console.render import render
 
 HERE = Path(__file__).parent
@@ -112,17 +112,6 @@ def sent(stream: BinaryIO, size: int) -> Iterator[bytes]:
             yield piece
 
 
-async def events(request: Request) -> Response:
-    """Follow a build while it runs."""
-    build = await run_in_threadpool(build_of, request)
-    return StreamingResponse(follow.follow(build, follow_part), media_type="text/event-stream")
-
-
-def follow_part(name: str, **values: Any) -> str:
-    """Return a part of the log's page."""
-    return render("part.html", part=name, **values)
-
-
 def function(request: Request) -> Response:
     """Show the function's versions, and the code of one."""
     return page("function", **pages.function(request.query_params.get("version", "")))
@@ -196,7 +185,6 @@ def application() -> ASGIApp:
         Route("/builds/{number:few}/stop", stop_build, methods=["POST"]),
         Route("/builds/{number:few}", log),
         Route("/builds/{number:few}/log", raw),
-        Route("/builds/{number:few}/events", events),
         Route("/builds/{number:few}/{tab}", tab),
         Route("/function", function),
         Mount("/static", StaticFiles(directory=HERE / "static")),

@@ -24,7 +24,6 @@ from sandbox.console import log as log_page
 from sandbox.console.render import label
 from sandbox.laptop import paths
 from sandbox.laptop.files import read_json
-from sandbox.laptop.terminal import harmless
 
 HISTORY = 20  # builds on one page
 PICTURED = ("DOWNLOAD_SOURCE", *PHASES, "UPLOAD_ARTIFACTS")
@@ -40,7 +39,7 @@ def state() -> dict[str, Any]:
         seen += [last.number, last.status, *((each.number, each.status) for each in running)]
         for each in running[:1]:
             with contextlib.suppress(OSError):
-                seen.append(each.progress.stat().st_size)
+                seen += [each.progress.stat().st_size, each.log.stat().st_size]
     return {
         "seen": hashlib.sha256(repr(seen).encode()).hexdigest()[:16],
         "tone": tone_of(last),
@@ -166,17 +165,20 @@ def of_build(build: Build, tab: str) -> dict[str, Any]:
 
 def log(build: Build, wanted: str) -> dict[str, Any]:
     """Return the values of the tab Build logs; `wanted` is a text to look for."""
-    phases = phases_of(build)
-    values = of_build(build, "log") | {"phases": phases, "wanted": wanted[:200], "found": []}
-    values |= {"log_size": build.log.stat().st_size if build.log.exists() else 0, "shown": []}
+    phases, wanted = phases_of(build), wanted[:200]
+    values = of_build(build, "log") | {"phases": phases, "wanted": wanted, "shown": [], "size": 0}
+    values["failing"] = progress.failing(phases, build.phase, build.reason)
     with contextlib.suppress(OSError):
+        values["size"] = build.log.stat().st_size
         if wanted:
-            values["found"] = log_page.search(build.log, wanted[:200])
+            values["shown"] = log_page.search(build.log, wanted)
         else:
-            all_pieces = log_page.pieces(phases, build.log.stat().st_size)
-            values["shown"] = log_page.shown(
-                build.log, all_pieces, harmless(build.told), harmless(build.hint)
-            )
+            values["shown"] = [
+                (piece, log_page.with_failure(parts, build.told, build.hint))
+                if piece.command and piece.command == values["failing"]
+                else (piece, parts)
+                for piece, parts in log_page.shown(build.log, phases)
+            ]
     return values
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import re
 import time
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup, escape
 
 from sandbox.console import key
 from sandbox.fork import repository
@@ -28,7 +30,7 @@ STATUSES = {
     "QUEUED": ("Queued", "busy"),
     "IN_PROGRESS": ("In progress", "busy"),
 }
-# What each phase is, as a title that a person reads.
+STAMP = re.compile(r"^(\[Container\] \S+ \S+|\[sandbox\])(?= )", re.MULTILINE)
 subject = functools.lru_cache(512)(repository.subject)
 
 
@@ -72,6 +74,11 @@ def tone(status: str) -> str:
     return STATUSES.get(status, ("", "idle"))[1]
 
 
+def stamped(text: str) -> Markup:
+    """Return lines of CodeBuild's or of the sandbox's own, with their stamps marked."""
+    return Markup(STAMP.sub(r'<span class="stamp">\1</span>', str(escape(harmless(text)))))
+
+
 @functools.cache
 def environment() -> jinja2.Environment:
     """Return the environment of all templates."""
@@ -91,6 +98,7 @@ def environment() -> jinja2.Environment:
         "label": label,
         "tone": tone,
         "line": one_line,
+        "stamped": stamped,
         "subject": subject,
     }
     made.globals |= {"token": key.TOKEN}

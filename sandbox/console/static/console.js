@@ -4,26 +4,35 @@
 const byId = (id) => document.getElementById(id);
 let seen = document.body.dataset.seen;
 let failures = 0;
-let stream = null;
 
 function parse(html) {
   return new DOMParser().parseFromString(html, "text/html");
 }
 
-// Put a region of a newly loaded page in the place of the old one, and keep the focus in it.
-function swap(id, fresh) {
-  const old = byId(id);
-  const now = fresh.getElementById(id);
-  if (!old || !now || old.outerHTML === now.outerHTML) return;
-  const focus = old.contains(document.activeElement) ? document.activeElement : null;
-  const place = focus ? [...old.querySelectorAll(focus.tagName)].indexOf(focus) : -1;
-  const made = document.importNode(now, true);
-  for (const details of old.querySelectorAll("details[id]")) {
-    const same = made.querySelector("#" + CSS.escape(details.id));
-    if (same) same.open = details.open;
+// Make a region what it is on a newly loaded page, and touch nothing in it that is the same: so a
+// fold, the focus, a selection and the place in a long log stay as they are.
+function update(old, now) {
+  if (!old || !now || old.isEqualNode(now)) return;
+  if (old.nodeName !== now.nodeName || old.id !== now.id) {
+    old.replaceWith(document.importNode(now, true));
+  } else if (old.nodeType === Node.TEXT_NODE) {
+    if (now.data.startsWith(old.data)) old.appendData(now.data.slice(old.data.length));
+    else old.data = now.data;
+  } else {
+    // A command's fold is the student's, until the command ends.
+    if (old.dataset.status !== now.dataset.status) old.open = now.open;
+    for (const name of new Set([...old.getAttributeNames(), ...now.getAttributeNames()])) {
+      if (name === "open") continue;
+      if (now.hasAttribute(name)) old.setAttribute(name, now.getAttribute(name));
+      else old.removeAttribute(name);
+    }
+    const [before, after] = [[...old.childNodes], [...now.childNodes]];
+    after.forEach((node, at) => {
+      if (before[at]) update(before[at], node);
+      else old.append(document.importNode(node, true));
+    });
+    before.slice(after.length).forEach((node) => node.remove());
   }
-  old.replaceWith(made);
-  if (place >= 0) made.querySelectorAll(focus.tagName)[place]?.focus();
 }
 
 async function load(options) {
@@ -35,11 +44,15 @@ async function load(options) {
 
 async function refresh() {
   const fresh = await load();
-  for (const region of document.querySelectorAll("[data-live]")) swap(region.id, fresh);
-  swap("now", fresh);
+  const hadFailed = byId("failed");
+  const follows = byId("log") && innerHeight + scrollY > document.documentElement.scrollHeight - 120;
+  for (const region of document.querySelectorAll("[data-live], #now")) {
+    update(region, fresh.getElementById(region.id));
+  }
   document.title = fresh.title;
   offerCopies();
-  return fresh;
+  if (!hadFailed && byId("failed")) byId("failed").scrollIntoView({ block: "center" });
+  else if (follows) scrollTo(0, document.documentElement.scrollHeight);
 }
 
 function show(state) {
@@ -70,40 +83,7 @@ async function look() {
     failures += 1;
     if (failures === 2) lost();
   }
-  setTimeout(look, document.hidden ? 3000 : 1000);
-}
-
-// The log of a build that runs: the server sends the HTML that the page adds.
-function follow(log) {
-  const nodes = (html) => document.importNode(parse(html).body, true).childNodes;
-  const atEnd = () => innerHeight + scrollY > document.documentElement.scrollHeight - 120;
-  const handlers = {
-    start: () => log.replaceChildren(),
-    phase: ({ html }) => log.append(...nodes(html)),
-    heading: ({ index, html }) => byId(`heading-${index}`)?.replaceWith(...nodes(html)),
-    piece: ({ index, html }) => (byId(`phase-${index}`) ?? log).append(...nodes(html)),
-    text: ({ name, html }) => {
-      const place = byId(name);
-      (place?.querySelector("pre") ?? place)?.append(...nodes(html));
-    },
-    done: ({ name, open, html }) => {
-      byId(name).open = open;
-      byId(name).querySelector("summary").replaceWith(...nodes(html));
-    },
-    end: async () => {
-      stream.close();
-      swap("log", await refresh());
-      byId("failed")?.scrollIntoView({ block: "center" });
-    },
-  };
-  stream = new EventSource(log.dataset.events);
-  for (const [name, handler] of Object.entries(handlers)) {
-    stream.addEventListener(name, (event) => {
-      const follows = atEnd();
-      handler(JSON.parse(event.data));
-      if (follows && name !== "end") scrollTo(0, document.documentElement.scrollHeight);
-    });
-  }
+  setTimeout(look, document.hidden ? 3000 : 700);
 }
 
 async function call(event) {
@@ -112,7 +92,8 @@ async function call(event) {
   button.disabled = true;
   try {
     const body = new URLSearchParams(new FormData(event.target));
-    swap("answer", await load({ url: "/console/call", method: "POST", body }));
+    const fresh = await load({ url: "/console/call", method: "POST", body });
+    update(byId("answer"), fresh.getElementById("answer"));
   } catch {
     event.target.submit();
   }
@@ -145,7 +126,5 @@ function offerCopies() {
 
 byId("call")?.addEventListener("submit", call);
 offerCopies();
-if (byId("log")?.dataset.events) follow(byId("log"));
-else if (!location.hash) byId("failed")?.scrollIntoView({ block: "center" });
-addEventListener("pagehide", () => stream?.close());
+if (!location.hash) byId("failed")?.scrollIntoView({ block: "center" });
 setTimeout(look, 1000);

@@ -1,50 +1,13 @@
-"""A build's log on its page: colours, blocks that nothing can forge, and no more than fits."""
+"""A build's log on its page: blocks that nothing can forge, and no more than fits."""
 
 import json
 import re
 import tracemalloc
 
-import pytest
-
 from sandbox.builds.progress import Command, Phase, told
 from sandbox.codebuild.log import Log
 from sandbox.console import log
-from sandbox.console.ansi import Painter
-
-
-def text_of(html):
-    return re.sub("<[^>]*>", "", html)
-
-
-@pytest.mark.parametrize(
-    "text, html",
-    [
-        ("plain", '<span class="line">plain</span>'),
-        ("<b>&\"'", '<span class="line">&lt;b&gt;&amp;&quot;&#x27;</span>'),
-        ("\x1b[31mred\x1b[0m", '<span class="line"><span class="fg-red">red</span></span>'),
-        ("\x1b[1;92mloud", '<span class="line"><span class="bold fg-green">loud</span></span>'),
-        ("\x1b[38;5;196mred", '<span class="line"><span class="fg-red">red</span></span>'),
-        ("\x1b[48;2;0;0;250mblue", '<span class="line"><span class="bg-blue">blue</span></span>'),
-        ("\x1b[2J\x1b[3;4Hgone", '<span class="line">gone</span>'),
-        ("\x1b]8;;http://evil.example\x07link\x1b]8;;\x07", '<span class="line">link</span>'),
-        ("\x1b]0;title\x1b\\x\x07", '<span class="line">x</span>'),
-        ("a\u202eb", '<span class="line">a\\x202eb</span>'),
-        ("50%\r100%", '<span class="line">50%\n</span><span class="line">100%</span>'),
-    ],
-)
-def test_painter_makes_classes_of_colours_and_drops_the_rest(text, html):
-    assert Painter().paint(text) == html
-
-
-def test_painter_knows_a_sequence_that_comes_in_two_pieces():
-    painter = Painter()
-    html = painter.paint("a\x1b[3") + painter.paint("1mb")
-    assert text_of(html) == "ab" and 'class="fg-red"' in html
-
-
-def test_painter_keeps_a_colour_until_it_ends():
-    html = Painter().paint("\x1b[31mone\ntwo\x1b[39m\nthree")
-    assert html.count("fg-red") == 2
+from sandbox.console.render import environment
 
 
 def written(path, *outputs):
@@ -66,13 +29,24 @@ def written(path, *outputs):
     return told(json.dumps(event) for event in events).phases
 
 
+def page_of(path, phases, failing=None, told="", hint=""):
+    """Return the pieces of a log as a page has them, in HTML."""
+    macro = environment().get_template("macros.html").module.piece
+    return "".join(
+        macro(
+            piece,
+            log.with_failure(parts, told, hint) if failing and piece.command == failing else parts,
+        )
+        for piece, parts in log.shown(path, phases)
+    )
+
+
 def test_pieces_hold_each_byte_of_the_log_but_the_lines_that_are_headings(tmp_path):
     path = tmp_path / "log"
     phases = written(path, (b"one\n", 0), (b"two\n", 1))
-    size = path.stat().st_size
     found = [
-        (piece.command.text if piece.command else "", text_of(log.html_of(path, piece)[0]).strip())
-        for piece in log.pieces(phases, size)
+        (piece.command.text if piece.command else "", "".join(text for _, text in parts).strip())
+        for piece, parts in log.shown(path, phases)
     ]
     assert [name for name, _ in found] == ["", "command 0", "command 1", ""]
     assert found[0][1].endswith("Entering phase BUILD")
@@ -82,33 +56,45 @@ def test_pieces_hold_each_byte_of_the_log_but_the_lines_that_are_headings(tmp_pa
 
 def test_pieces_cannot_be_forged_by_what_a_build_prints(tmp_path):
     path = tmp_path / "log"
-    forged = b"[Container] 2026/01/01 00:00:00.000000 Running command evil\n"
+    forged = b"[Container] 2026/01/01 00:00:00.000000 Running command evil\n<b>\x9b\n"
     phases = written(path, (forged, 0))
-    commands = [piece for piece in log.pieces(phases, path.stat().st_size) if piece.command]
-    assert [piece.command.text for piece in commands] == ["command 0"]
-    html, _ = log.html_of(path, commands[0])
-    assert "own" not in html and "Running command evil" in html
+    [output] = re.findall(r"<pre class=\"output\".*?</pre>", page_of(path, phases), re.DOTALL)
+    assert "stamp" not in output and "Running command evil" in output
+    assert "&lt;b&gt;" in output and page_of(path, phases).count("<details") == 1
 
 
-def test_piece_is_open_while_it_runs_and_when_it_has_failed():
-    def command(status):
-        return log.Piece(0, 0, 1, Command("x", 0.0, 0, 0, 1, 1.0, status))
+def test_lines_of_codebuild_have_their_stamps_marked(tmp_path):
+    path = tmp_path / "log"
+    html = page_of(path, written(path, (b"one\n", 0)))
+    stamp = r'<span class="stamp">\[Container\] [\d/]+ [\d:.]+</span> '
+    assert re.search(stamp + "Entering phase BUILD\n", html)
+    assert re.search(stamp + "Phase complete: BUILD", html)
 
-    assert [command(status).is_open for status in (None, 0, 1)] == [True, False, True]
+
+def test_command_is_open_while_it_runs_and_when_it_has_failed(tmp_path):
+    path = tmp_path / "log"
+    path.write_bytes(b"x\n")
+    opened = []
+    for status in (None, 0, 1):
+        phases = (Phase("BUILD", 0.0, 0, commands=(Command("x", 0.0, 0, 0, 1, 1.0, status),)),)
+        opened.append(bool(re.search(r"<details [^>]* open>", page_of(path, phases))))
+    assert opened == [True, False, True]
 
 
 def test_failure_is_shown_at_the_line_that_tells_it_with_the_hint(tmp_path):
     path = tmp_path / "log"
     output = b"collected 1 item\nE   assert <1> == 2\nE   more\n1 failed\n"
     phases = written(path, (b"ok\n", 0), (output, 1), (b"E   assert <1> == 2\n", 1))
-    shown = log.shown(
-        path, log.pieces(phases, path.stat().st_size), "E   assert <1> == 2", "mend <it>"
-    )
-    html = "".join(html for _, html in shown)
+    failing = phases[0].commands[1]
+    html = page_of(path, phases, failing, "E   assert <1> == 2", "mend <it>")
     assert html.count('id="failed"') == 1
     [line] = re.findall(r'id="failed">(.*?)</span>', html, re.DOTALL)
     assert line == "E   assert &lt;1&gt; == 2\n"
-    assert "hint: mend &lt;it&gt;" in html.split("E   more")[1]
+    assert "hint: mend &lt;it&gt;" in html.split("E   more")[1].split("1 failed")[0]
+    [line] = re.findall(
+        r'id="failed">(.*?)</span>', page_of(path, phases, failing, "gone", "look"), re.DOTALL
+    )
+    assert line == "hint: look"  # whose line is not shown
 
 
 def test_log_of_100_mb_is_shown_in_little_memory(tmp_path):
@@ -118,12 +104,12 @@ def test_log_of_100_mb_is_shown_in_little_memory(tmp_path):
     phases = (Phase("BUILD", 0.0, 0, commands=(Command("x", 0.0, 0, 0, 100_000_000, 1.0, 0),)),)
     tracemalloc.start()
     try:
-        shown = log.shown(path, log.pieces(phases, path.stat().st_size), "", "")
+        (_, parts), *_ = log.shown(path, phases)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert peak < 5_000_000
-    text = text_of("".join(html for _, html in shown))
+    text = "".join(text for _, text in parts)
     assert text.startswith("000000 x") and "MB more in the raw log" in text
     assert len(text) < 200_000
 
@@ -133,4 +119,4 @@ def test_search_finds_lines_anywhere_in_a_log(tmp_path):
     path.write_bytes(b"first\n" + b"x" * 200_000 + b"\nThe <Needle>\n" + b"needle\n" * 500)
     found = log.search(path, "needle")
     assert len(found) == 200
-    assert "The &lt;Needle&gt;" in found[0][1]
+    assert found[0][1] == "The <Needle>\n"

@@ -220,26 +220,25 @@ def test_state_changes_when_a_build_does(visitor, quick):
     assert "failed in PRE_BUILD" in after["status"]
 
 
-def test_events_tell_a_build_from_its_beginning_to_its_end(visitor, quick):
-    quick.say("events", "echo '<i>first</i>'; printf '\\033[31mred\\033[0m\\n'", "false")
-    quick.push()
-    number = quick.newest()
-    status, headers, text = visitor.ask(f"/console/builds/{number}/events")
-    assert (status, headers.get_content_type()) == (200, "text/event-stream")
-    events = [
-        (lines[0].removeprefix("event: "), json.loads(lines[1].removeprefix("data: ")))
-        for lines in (block.split("\n") for block in text.strip().split("\n\n"))
-    ]
-    kinds = [kind for kind, _ in events]
-    assert kinds[0] == "start" and kinds[-1] == "end"
-    assert {"phase", "piece", "text", "done"} <= set(kinds)
-    html = "".join(values.get("html", "") for _, values in events)
-    assert "&lt;i&gt;first&lt;/i&gt;" in html and "fg-red" not in html
-    assert_harmless(html)
-    [failed] = [
-        values for kind, values in events if kind == "done" and "exit status 1" in values["html"]
-    ]
-    assert failed["open"] is True
+def test_log_grows_and_has_the_line_that_failed(visitor, quick):
+    quick.say("grows", "echo '<i>first</i>'; sleep 3; printf '\\033[31mred\\033[0m\\n'; false")
+    push = subprocess.Popen(
+        ["git", "push", "-q", "sandbox"],
+        cwd=quick.clone,
+        env=quick.env,
+        stderr=subprocess.DEVNULL,
+    )
+    quick.wait_for(lambda: quick.builds()[-1]["status"] == "IN_PROGRESS")
+    path = f"/console/builds/{quick.newest()}"
+    quick.wait_for(lambda: "\n&lt;i&gt;first&lt;/i&gt;" in visitor.get(path))
+    before, text = json.loads(visitor.get("/console/state")), visitor.get(path)
+    assert "red\n" not in text and 'data-status="None" open' in text
+    push.wait(60)
+    assert json.loads(visitor.get("/console/state"))["seen"] != before["seen"]
+    text = visitor.get(path)
+    assert_harmless(text)
+    assert "red\n" in text and 'data-status="1" open' in text and "exit status 1" in text
+    assert text.count('id="failed"') == 1 and "[31m" not in text.split("</code>")[-1]
 
 
 def test_log_is_found_in_and_sent_raw(visitor, quick):

@@ -30,7 +30,7 @@ STATUSES = {
     "QUEUED": ("Queued", "busy"),
     "IN_PROGRESS": ("In progress", "busy"),
 }
-STAMP = re.compile(r"^(\[Container\] \S+ \S+|\[sandbox\])(?= )", re.MULTILINE)
+STAMP = re.compile(r"^(\[Container\] \S+ \S+ |\[sandbox\] )", re.MULTILINE)
 subject = functools.lru_cache(512)(repository.subject)
 
 

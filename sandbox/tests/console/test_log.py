@@ -66,7 +66,7 @@ def test_pieces_cannot_be_forged_by_what_a_build_prints(tmp_path):
 def test_lines_of_codebuild_have_their_stamps_marked(tmp_path):
     path = tmp_path / "log"
     html = page_of(path, written(path, (b"one\n", 0)))
-    stamp = r'<span class="stamp">\[Container\] [\d/]+ [\d:.]+</span> '
+    stamp = r'<span class="stamp">\[Container\] [\d/]+ [\d:.]+ </span>'
     assert re.search(stamp + "Entering phase BUILD\n", html)
     assert re.search(stamp + "Phase complete: BUILD", html)
 

@@ -1,9 +1,15 @@
 """The smoke test of buildspec.yml: a function that cannot answer is stopped before it is live."""
 
+import io
 import re
+import subprocess
+import sys
+import zipfile
 
 import pytest
 
+from sandbox.builds.hints import explain
+from sandbox.codebuild.runner import MEND
 from sandbox.laptop.paths import ROOT
 from students import Student
 
@@ -127,8 +133,14 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("files, said, hint", FAULTS.values(), ids=FAULTS)
-def test_function_that_cannot_answer_is_stopped_before_it_is_live(someone, files, said, hint):
+# One that cannot be packed, one that ends with an error, one whose answer is no good.
+PUSHED = ("renamed file", "file not packed", "another status")
+[JUDGE] = re.findall(r"(?m)^      - (cat answer\.json .*)$", SPEC)
+
+
+@pytest.mark.parametrize("name", PUSHED)
+def test_function_that_cannot_answer_is_stopped_before_it_is_live(someone, name):
+    files, said, hint = FAULTS[name]
     before, message = someone.live(), someone.message()
     for name, text in files.items():
         if text is None:
@@ -149,6 +161,39 @@ def test_function_that_cannot_answer_is_stopped_before_it_is_live(someone, files
     assert (someone.live(), someone.message()) == (before, message)
 
 
+@pytest.mark.parametrize("name", [name for name in FAULTS if name not in PUSHED])
+def test_answer_is_judged_by_the_smoke_test_and_explained(someone, tmp_path, name):
+    """The function's own answer, the command that judges it, and the words: without a push."""
+    files, said, hint = FAULTS[name]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path, text in files.items():
+            if text is not None and path.endswith(".py"):
+                (tmp_path / path).write_text(text)
+                archive.write(tmp_path / path, path)
+    functions = someone.client("lambda")
+    new = functions.update_function_code(
+        FunctionName="hello_user", ZipFile=packed.getvalue(), Publish=True
+    )
+    functions.get_waiter("function_updated_v2").wait(FunctionName="hello_user")
+    answer = functions.invoke(
+        FunctionName="hello_user",
+        Qualifier=new["Version"],
+        Payload=(ROOT / "event.json").read_bytes(),
+    )
+    (tmp_path / "answer.json").write_bytes(answer["Payload"].read())
+    done = subprocess.run(
+        ["bash", "-c", f'python() {{ "{sys.executable}" "$@"; }}; {JUDGE}'],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 1
+    found = explain(done.stdout, JUDGE, done.returncode, [])
+    assert found.said.startswith(said) and hint in (found.hint or MEND)
+
+
 def blocks_of_the_exercise():
     """Return the line for requirements.txt and the commands that the exercise shows."""
     text = (ROOT / "sandbox" / "README.md").read_text(encoding="utf-8")
@@ -159,33 +204,33 @@ def blocks_of_the_exercise():
     return line, commands
 
 
-def test_package_needs_both_halves_as_the_readme_says(student):
+def test_package_needs_both_halves_as_the_readme_says(someone):
     """The exercise of sandbox/README.md: each half alone is red, with a hint on the other."""
     pin, commands = blocks_of_the_exercise()
-    before, names = student.live(), ("hello_user.py", "requirements.txt", "buildspec.yml")
-    kept = {name: (student.clone / name).read_text() for name in names}
-    student.write("hello_user.py", f"import humanize\n{kept['hello_user.py']}")
-    student.commit("Import a package")
-    said, hint, _, last = student.push()[-4:]
+    before, names = someone.live(), ("hello_user.py", "requirements.txt", "buildspec.yml")
+    kept = {name: (ROOT / name).read_text() for name in names}
+    someone.write("buildspec.yml", kept["buildspec.yml"])
+    someone.write("hello_user.py", f"import humanize\n{kept['hello_user.py']}")
+    someone.commit("Import a package")
+    said, hint, _, last = someone.push()[-4:]
     assert said == "[sandbox] said: ModuleNotFoundError: No module named 'humanize'"
     assert "requirements.txt" in hint and "in the zip" in hint and "FAILED in BUILD" in last
-    student.write("requirements.txt", f"{kept['requirements.txt']}{pin}\n")
-    student.commit("The build's half")
-    said, hint, _, last = student.push()[-4:]
+    someone.write("requirements.txt", f"{kept['requirements.txt']}{pin}\n")
+    someone.commit("The build's half")
+    said, hint, _, last = someone.push()[-4:]
     assert said.endswith("Unable to import module 'hello_user': No module named 'humanize'")
     assert "A package in the zip" in hint and "FAILED in POST_BUILD" in last
-    assert student.live() == before
+    assert someone.live() == before
     one = "      - python -m zipfile -c hello_user.zip hello_user.py\n"
     assert one in kept["buildspec.yml"]
-    student.write("buildspec.yml", kept["buildspec.yml"].replace(one, commands))
-    student.commit("The function's half")
-    assert " SUCCEEDED: version " in student.push()[-1]
-    assert student.live() != before
-    assert student.message("?user=Ada") == "Hello Ada!"
+    someone.write("buildspec.yml", kept["buildspec.yml"].replace(one, commands))
+    someone.commit("The function's half")
+    assert " SUCCEEDED: version " in someone.push()[-1]
+    assert someone.live() != before
+    assert someone.message("?user=Ada") == "Hello Ada!"
     for name, text in kept.items():
-        student.write(name, text)
-    student.commit("Without a package")
-    assert " SUCCEEDED: version " in student.push()[-1]
+        someone.write(name, text)
+    someone.commit("Without a package")
 
 
 # Each is a whole handler as its own documentation starts one, packed by the exercise.

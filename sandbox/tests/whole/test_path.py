@@ -16,7 +16,6 @@ from sandbox.laptop import bootstrap, paths
 from sandbox.laptop.paths import ROOT
 from students import change_greeting, in_a_terminal, seen
 
-
 HELLO = "?user=CI%20CD%20Developer"
 
 

@@ -12,6 +12,7 @@ from sandbox.account.stack import function_log_group, url
 from sandbox.laptop.network import direct
 
 ERRORS = ("[ERROR] ", "RequestId: ")  # how Lambda's lines on a failure start
+NOT_ASKED = "the function logs nothing: `python3 -m sandbox up` mends its alias and permission"
 TIMED_OUT = " Task timed out after "
 
 
@@ -35,7 +36,7 @@ class Answer:
             return f"it does not answer: {self.reason}"
         if not self.failed:
             return f"it answers {self.status}"
-        reason = self.reason or "its log does not say why"
+        reason = self.reason or NOT_ASKED
         return f"it answers {self.status}: {reason} (log group {self.log})"
 
 

@@ -43,7 +43,8 @@ def find_buildspec(source: Path, name: str) -> bytes:
             message = "YAML file does not exist"
         raise BuildspecError(
             message,
-            f"add {name} to the commit (`git add {name}`); another ending, as .yaml, is not found",
+            f"type `git revert --no-edit HEAD` if this commit has deleted {name}, or "
+            f"`git add {name}` if it is new (another ending, as .yaml, is not found), and push again",
         ) from None
 
 

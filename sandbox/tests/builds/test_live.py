@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from sandbox.account.endpoint import NOT_ASKED
+
 MOVE = "aws lambda update-alias --function-name hello_user --name live --function-version"
 
 
@@ -219,4 +221,14 @@ def test_endpoint_that_does_not_answer_is_told_with_its_reason(quick):
     assert f"SUCCEEDED: version {quick.live()} is live, but {why}" in verdict
     assert f"\n          {why}\n" in quick.sandbox("status").stdout
     released(quick, "fine again")
+    assert "it answers" not in quick.sandbox("status").stdout
+
+
+def test_endpoint_without_its_permission_is_told_what_mends_it(quick):
+    functions = quick.client("lambda")
+    name = {"FunctionName": "hello_user", "Qualifier": "live"}
+    [allowed] = json.loads(functions.get_policy(**name)["Policy"])["Statement"]
+    functions.remove_permission(**name, StatementId=allowed["Sid"])
+    assert f"          it answers 500: {NOT_ASKED} (log group " in quick.sandbox("status").stdout
+    quick.up()
     assert "it answers" not in quick.sandbox("status").stdout

@@ -44,7 +44,7 @@ def find_buildspec(source: Path, name: str) -> bytes:
         raise BuildspecError(
             message,
             f"type `git revert --no-edit HEAD` if this commit has deleted {name}, or "
-            f"`git add {name}` if it is new (another ending, as .yaml, is not found), and push again",
+            f"`git add {name}` if it is new (another ending, as .yaml, is not found), and push",
         ) from None
 
 

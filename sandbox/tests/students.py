@@ -291,19 +291,26 @@ def in_a_terminal(student: Clone, *command: str | Path, code: int = 0, **variabl
 SGR, ERASE = r"\x1b\[[0-9;]*m", "\x1b[K"  # a colour; the rest of a line
 
 
-def seen(raw: str) -> list[str]:
-    """Return the lines that a terminal then shows: without colours and what was written over."""
-    lines = []
+def screen(raw: str) -> list[list[tuple[str, str]]]:
+    """Return the lines that a terminal then shows: their characters, each with its colours."""
+    lines, style = [], ""
     for line in raw.split("\n"):
-        cells: list[str] = []
+        cells: list[tuple[str, str]] = []
         at = 0
         for part in re.split(rf"({SGR}|{re.escape(ERASE)}|\r)", line):
             if part == "\r":
                 at = 0
             elif part == ERASE:
                 del cells[at:]
-            elif not re.fullmatch(SGR, part):
-                cells[at : at + len(part)] = part
+            elif re.fullmatch(SGR, part):
+                style = "" if part in ("\x1b[m", "\x1b[0m") else style + part
+            else:
+                cells[at : at + len(part)] = [(each, style) for each in part]
                 at += len(part)
-        lines.append("".join(cells).rstrip())
+        lines.append(cells)
     return lines
+
+
+def seen(raw: str) -> list[str]:
+    """Return the lines that a terminal then shows: without colours and what was written over."""
+    return ["".join(each for each, _ in cells).rstrip() for cells in screen(raw)]

@@ -1,5 +1,6 @@
 """What a build's machine has: places without blanks, an aws, and a remote that answers."""
 
+import os
 import subprocess
 
 import pytest
@@ -104,9 +105,11 @@ def test_place_of_builds_belongs_to_nobody_else(tmp_path, monkeypatch):
     place = tmp_path / "place"
     monkeypatch.setattr(worker, "OUTSIDE", place)
     place.symlink_to(ROOT)
-    with pytest.raises(Mistake, match="is not yours"):
-        worker.make_outside()
-    place.unlink()
-    place.mkdir(mode=0o777)
+    worker.make_outside()
+    assert not place.is_symlink()
+    place.chmod(0o777)
     worker.make_outside()
     assert place.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setattr(os, "getuid", lambda: place.stat().st_uid + 1)
+    with pytest.raises(Mistake, match="is not yours"):
+        worker.make_outside()

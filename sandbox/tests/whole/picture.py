@@ -2,56 +2,63 @@
 
 import re
 from html import escape
+from itertools import groupby
 
 from browsers import browser
 
 from sandbox.laptop.paths import ROOT
+from students import screen, seen
 
 WIDTH = 96  # characters
 SHOWN = (
-    "Running command",
-    "Phase complete",
-    " passed",
-    " failed",
-    "AssertionError",
-    "BUILD ",
-    "http://",
-    "hint: ",
+    *("Running command pip", "Running command pytest", "Running command aws", "Phase complete"),
+    *(" passed", " failed", "said: ", "hint: ", "look at it", "http://", "BUILD "),
 )
-TEXT, DIM, GREEN, RED = "#e6edf3", "#7d8590", "#3fb950", "#ff7b72"
+TEXT, DIM = "#e6edf3", "#7d8590"
+COLOURS = {"2": DIM, "31": "#ff7b72", "32": "#3fb950", "33": "#d29922", "36": "#39c5cf"}
+LEFT_OUT = [(each, "\x1b[2m") for each in "… lines left out"]
+SAME = {  # what differs each time, and what stands for it
+    r"(?<=\[Container\] )\S+ \S+": "…",
+    r"127\.0\.0\.1:\d+": "127.0.0.1:…",
+    r"commit [0-9a-f]{7}\) in [\d.]+ s": "commit …) in … s",
+    r"\d+\.\d\d ?s\b": "… s",
+}
 
 
-def lines_of(text):
-    """Return the lines that tell how a push went, without what differs each time."""
+def lines_of(raw):
+    """Return the lines that tell how a push went, as a terminal shows them, and where some lack."""
     kept = []
-    for line in text.splitlines():
-        line = re.sub(r"\[Container\] \S+ \S+ ", "[Container] ", line).replace("remote: ", "", 1)
-        line = re.sub(r"\d+\.\d\ds", "…", re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:…", line))
-        line = re.sub(r"commit [0-9a-f]{7}\) in [\d.]+ s", "commit …) in … s", line)
-        if any(word in line for word in SHOWN) and not line.startswith(("To ", "[sandbox] error")):
-            kept.append(line if len(line) <= WIDTH else line[: WIDTH - 1] + "…")
+    for cells in screen(raw):
+        text = "".join(each for each, _ in cells).rstrip()
+        del cells[len(text) :]
+        if any(word in text for word in SHOWN) and not text.startswith("To "):
+            for pattern, instead in SAME.items():
+                for found in [*re.finditer(pattern, text)][::-1]:
+                    style = cells[found.start()][1]
+                    cells[found.start() : found.end()] = [(each, style) for each in instead]
+                text = "".join(each for each, _ in cells)
+            if "[sandbox]" in text:  # wrapped, as a terminal does
+                kept += [cells[at : at + WIDTH] for at in range(0, len(cells), WIDTH)]
+            else:
+                kept.append(cells if len(cells) <= WIDTH else [*cells[: WIDTH - 1], ("…", "")])
+        elif text.removeprefix("remote:").strip() and kept[-1:] != [LEFT_OUT]:
+            kept.append(LEFT_OUT)
     return kept
 
 
-def spans(line):
-    """Return the parts of a line with their colour and weight, as builds/screen.py paints them."""
-    mark, _, rest = line.partition(" ")
-    if mark not in ("[Container]", "[sandbox]"):
-        bad = any(word in line for word in ("failed", "FAILED", "Error"))
-        return [(line, RED if bad else GREEN if " passed" in line else TEXT, "normal")]
-    start = [(mark + " ", DIM, "normal")]
-    if rest.startswith("Running command "):
-        command = rest.removeprefix("Running command ")
-        return [*start, ("Running command ", TEXT, "normal"), (command, TEXT, "bold")]
-    if rest.startswith(("Phase complete", "BUILD ")):
-        good = "SUCCEEDED" in rest
-        return [*start, (rest, GREEN if good else RED, "bold")]
-    return [*start, (rest, TEXT, "normal")]
+def spans(cells):
+    """Return the parts of a line with their colour and weight."""
+    for style, part in groupby(cells, lambda cell: cell[1]):
+        codes = re.findall(r"\d+", style)
+        colour = next((COLOURS[code] for code in codes[::-1] if code in COLOURS), TEXT)
+        yield "".join(each for each, _ in part), colour, "bold" if "1" in codes else "normal"
 
 
-def draw(command, text):
-    """Return an SVG of a terminal with a command and what it said."""
-    lines = [f"$ {command}", *lines_of(text)]
+def draw(command, raw):
+    """Return an SVG of a terminal with a command and what that terminal got."""
+    lines = [[(each, "") for each in f"$ {command}"], *lines_of(raw)]
+    *_, end = [line for line in seen(raw) if "BUILD " in line]
+    end = re.sub(r"\(commit .*", "", end).strip()
     height = 20 * len(lines) + 30
     body = []
     for number, line in enumerate(lines):
@@ -67,7 +74,7 @@ def draw(command, text):
             'font-family="ui-monospace, Menlo, Consolas, monospace" font-size="13" '
             'xml:space="preserve">',
             '  <title id="t">The end of a push, in a terminal</title>',
-            f'  <desc id="d">{escape(lines[-1])}</desc>',
+            f'  <desc id="d">{escape(end)}</desc>',
             '  <rect width="100%" height="100%" rx="8" fill="#0d1117"/>',
             *body,
             "</svg>",

@@ -235,4 +235,5 @@ def test_walk_goes_through_all_folders(quick):
     box = quick.clone / ".sandbox"
     found = [*box.iterdir(), *box.glob("account/*"), *box.glob("account/*/*")]
     names = {str(path.relative_to(box)) for path in found if path.is_dir()}
-    assert names - {*FOLDERS, "students-venv"} == set()
+    # Another test has moved something elsewhere.
+    assert names - {*FOLDERS, "students-venv", "elsewhere"} == set()

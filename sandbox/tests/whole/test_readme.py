@@ -1,6 +1,7 @@
 """README.md, read from top to bottom as a student does: each block is run, or compared."""
 
 import os
+import pty
 import re
 import socket
 import subprocess
@@ -15,24 +16,30 @@ from pages import REFERENCE, TUTORIAL
 from sandbox.builds import programs
 from sandbox.laptop.network import direct
 from sandbox.laptop.paths import ROOT
+from students import seen
 
 
 class Terminal:
-    """A shell that stays open from block to block, as a student's does."""
+    """A shell that stays open from block to block, as a student's does, with a terminal's end.
+
+    `raw` is what the terminal got of the last block.
+    """
 
     END = "that-was-the-block"
 
     def __init__(self, folder, env, start=""):
+        ours, theirs = pty.openpty()
         self.shell = subprocess.Popen(
             ["bash", "--norc"],
             cwd=folder,
-            env=env,
+            env=env | {"TERM": "xterm"},
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stdout=theirs,
+            stderr=theirs,
             text=True,
-            errors="replace",
         )
+        os.close(theirs)
+        self.got = open(ours, errors="replace", newline="\n")
         assert self.type(start or "true")[1] == 0
 
     def type(self, text):
@@ -40,17 +47,17 @@ class Terminal:
         self.shell.stdin.write(f"{{\n{text}\n}} </dev/null\nprintf '\\n{self.END} %d\\n' $?\n")
         self.shell.stdin.flush()
         said = []
-        for line in self.shell.stdout:
+        for line in self.got:
             if line.startswith(self.END):
-                return "\n".join(part.rstrip() for part in "".join(said).split("\n")).strip(
-                    "\n"
-                ), int(line.split()[1])
+                self.raw = "".join(said)
+                return "\n".join(seen(self.raw)).strip("\n"), int(line.split()[1])
             said.append(line)
         raise AssertionError("the shell has ended:\n" + "".join(said))
 
     def close(self):
         self.shell.stdin.close()
         self.shell.wait(30)
+        self.got.close()
 
 
 def matches(expected, said):
@@ -59,7 +66,7 @@ def matches(expected, said):
         r"(?:.*\n)*?" if line == "…" else re.escape(line).replace("…", ".*") + r"\n"
         for line in expected.rstrip("\n").split("\n")
     )
-    return re.fullmatch(pattern, said + "\n") is not None
+    return re.fullmatch(pattern, re.sub(" +", " ", said) + "\n") is not None
 
 
 # On AWS a build would do this; the emulator knows builds, but runs none. It has no connections to
@@ -180,7 +187,7 @@ def test_readme_from_top_to_bottom(newcomer, aws_account, tmp_path, request):
                 said, status = laptop.type(block.text)
                 assert status == 0, f"{where}\n{said}"
                 assert "Traceback" not in said
-                pushes[block.line] = said
+                pushes[block.line] = laptop.raw
                 if request.config.getoption("--draw"):
                     draw_console(newcomer, said)
             elif block.kind == "bash aws":

@@ -12,7 +12,8 @@ from sandbox.account.stack import function_log_group, url
 from sandbox.laptop.network import direct
 
 ERRORS = ("[ERROR] ", "RequestId: ")  # how Lambda's lines on a failure start
-NOT_ASKED = "the function logs nothing: `python3 -m sandbox up` mends its alias and permission"
+NO_ERROR = "its log has no error; `python3 -m sandbox up` mends its alias and permission"
+THROTTLED = 503  # what API Gateway answers when a function's concurrency is used up
 TIMED_OUT = " Task timed out after "
 
 
@@ -36,7 +37,7 @@ class Answer:
             return f"it does not answer: {self.reason}"
         if not self.failed:
             return f"it answers {self.status}"
-        reason = self.reason or NOT_ASKED
+        reason = self.reason or NO_ERROR
         return f"it answers {self.status}: {reason} (log group {self.log})"
 
 
@@ -51,7 +52,8 @@ def ask() -> Answer:
     except urllib.error.HTTPError as error:
         if error.code < 500:
             return Answer(error.code)
-        return Answer(error.code, last_error(since), function_log_group())
+        throttled = "its concurrency is used up" if error.code == THROTTLED else ""
+        return Answer(error.code, last_error(since) or throttled, function_log_group())
     except OSError as error:
         return Answer(0, str(error))
 
@@ -61,7 +63,8 @@ def last_error(since: int) -> str:
     group = function_log_group()
     logs = client("logs")
     found = ""
-    for event in logs.filter_log_events(logGroupName=group, startTime=since)["events"]:
+    pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=since)
+    for event in (event for page in pages for event in page["events"]):
         line = error_in_json(event["message"]) or event["message"].split("\n")[0]
         if line.startswith(ERRORS) or TIMED_OUT in line:
             found = line.removeprefix(ERRORS[0])

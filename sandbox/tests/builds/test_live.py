@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from sandbox.account.endpoint import NOT_ASKED
+from sandbox.account.endpoint import NO_ERROR
 
 MOVE = "aws lambda update-alias --function-name hello_user --name live --function-version"
 
@@ -229,6 +229,6 @@ def test_endpoint_without_its_permission_is_told_what_mends_it(quick):
     name = {"FunctionName": "hello_user", "Qualifier": "live"}
     [allowed] = json.loads(functions.get_policy(**name)["Policy"])["Statement"]
     functions.remove_permission(**name, StatementId=allowed["Sid"])
-    assert f"          it answers 500: {NOT_ASKED} (log group " in quick.sandbox("status").stdout
+    assert f"          it answers 500: {NO_ERROR} (log group " in quick.sandbox("status").stdout
     quick.up()
     assert "it answers" not in quick.sandbox("status").stdout

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from clones import PYTHON
 from sandbox.builds.screen import Screen
 from sandbox.laptop import terminal
 from students import SGR, in_a_terminal, seen
@@ -156,6 +157,49 @@ def test_red_push_ends_in_five_lines_with_the_verdict_last(quick):
     assert last[2].endswith(f"/console/builds/{number}")
     quick.say("green after five lines")
     assert "SUCCEEDED" in quick.push()[-1]
+
+
+RED = r"printf '\033[31mFAILED\033[0m test_x.py::test_a - assert 1 == 2\n'; exit 1"
+ENDS = {
+    "green": ([], "SUCCEEDED: version N is live"),
+    "red": ([RED], "[sandbox] said: "),
+    "syntax": (["python -c 'def f(:'"], "[sandbox] said: "),
+    "unread": (["true: true"], "[sandbox] error: "),
+}
+
+
+def ends(lines):
+    """Return what a push says of itself at its end, without what differs each time."""
+    ours = [line.removeprefix("remote: ") for line in lines if "[sandbox] " in line]
+    known = [re.sub(r"\b[0-9a-f]{7}\b|\d+", "N", re.sub(" +", " ", line)) for line in ours]
+    return [line.strip() for line in known if " report " not in line and " is now " not in line]
+
+
+@pytest.mark.parametrize("commands, told", ENDS.values(), ids=ENDS)
+def test_push_ends_the_same_in_a_pipe_and_in_a_terminal(quick, commands, told):
+    quick.say("in both", *commands)
+    if commands == ["true: true"]:
+        quick.write("buildspec.yml", "version: 0.2\nphases: [build]\n")
+    quick.commit("To be seen in a pipe")
+    piped = ends(quick.push())
+    quick.commit("To be seen in a terminal")
+    shown = ends(seen(in_a_terminal(quick, "git", "push", "sandbox")))
+    assert shown == piped and "BUILD N" in shown[-1]
+    assert any(told in line for line in shown), shown
+    quick.say("green after both")
+    assert "SUCCEEDED" in quick.push()[-1]
+
+
+@pytest.mark.parametrize("command", ["up", "status", "build"])
+def test_command_ends_the_same_in_a_pipe_and_in_a_terminal(quick, command):
+    quick.say("seen by commands")
+    quick.push()
+    done = quick.sandbox(command)
+    shown = seen(in_a_terminal(quick, PYTHON, "-m", "sandbox", command))
+    number = re.compile(r"\d+(\.\d+)?|\b[0-9a-f]{7}\b")
+    last = [number.sub("N", " ".join(line.split())) for line in shown if line.strip()][-1]
+    piped = (done.stdout if command != "build" else done.stderr).splitlines()[-1]
+    assert last == number.sub("N", " ".join(piped.split()))
 
 
 def test_busy_says_that_it_goes_on_and_how_long_it_took(monkeypatch, capsys):

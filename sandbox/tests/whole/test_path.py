@@ -207,7 +207,8 @@ def test_down_leaves_nothing(newcomer):
     before = sorted(path.name for path in newcomer.clone.iterdir())
     newcomer.sandbox("up")
     assert newcomer.processes()
-    newcomer.sandbox("down")
+    shown = seen(in_a_terminal(newcomer, PYTHON, "-m", "sandbox", "down"))
+    assert shown[-2:] == ["[sandbox] Nothing of the sandbox is left but your commits", ""]
     assert newcomer.processes() == []
     assert sorted(path.name for path in newcomer.clone.iterdir()) == before
     assert newcomer.git("remote").stdout == ""

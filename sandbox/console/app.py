@@ -153,7 +153,7 @@ def called_before(request: Request) -> Response:
 async def call(request: Request) -> Response:
     """Call the endpoint and show its answer."""
     fields = await form_of(request)
-    values = await run_in_threadpool(pages.called, fields.get("user", ""))
+    values = await run_in_threadpool(pages.called, fields.get("query", ""))
     return await run_in_threadpool(functools.partial(page, "project", **values))
 
 

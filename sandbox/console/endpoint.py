@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 
 from sandbox.account import releases, stack
 
@@ -30,8 +30,9 @@ class Live:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the endpoint has answered, and after how many milliseconds."""
+    """What the endpoint has answered to which address, and after how many milliseconds."""
 
+    sent: str
     status: int
     reason: str
     headers: tuple[tuple[str, str], ...]
@@ -69,17 +70,17 @@ def ask_live() -> Live:
 live: Remembered[Live] = Remembered(ask_live)
 
 
-def call(url: str, user: str | None) -> Answer:
+def call(url: str, query: str) -> Answer:
     """Call the endpoint as a browser would and return its answer; follows no redirection.
 
     Raises OSError if there is none.
     """
     parts = urlsplit(url)
-    query = "?" + urlencode({"user": user}) if user is not None else ""
+    target = parts.path + ("?" + quote(query, safe="=&%+;,/?:@!$'()*~") if query else "")
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE)
     start = time.perf_counter()
     try:
-        connection.request("GET", parts.path + query)
+        connection.request("GET", target)
         response = connection.getresponse()
         body = response.read(BODY + 1)
         took = 1000 * (time.perf_counter() - start)
@@ -88,6 +89,7 @@ def call(url: str, user: str | None) -> Answer:
     finally:
         connection.close()
     return Answer(
+        f"{parts.scheme}://{parts.netloc}{target}",
         response.status,
         response.reason,
         tuple(response.getheaders()[:100]),

@@ -93,7 +93,10 @@ def difference(before: dict[str, str], after: dict[str, str]) -> list[tuple[str,
 
 
 def recent_lines(function: str) -> list[tuple[int, str]]:
-    """Return the last lines that the function has logged: milliseconds since 1970, and text."""
+    """Return the last lines that the function has logged: milliseconds since 1970, and text.
+
+    The newest one is the first: it is in sight without scrolling.
+    """
     logs = client("logs")
     group = f"/aws/lambda/{function}"
     streams: list[dict[str, Any]] = logs.describe_log_streams(
@@ -108,4 +111,4 @@ def recent_lines(function: str) -> list[tuple[int, str]]:
             startFromHead=False,
         )["events"]
         found += [(event["timestamp"], event["message"].rstrip("\n")) for event in events]
-    return sorted(found, key=lambda each: each[0])[-LINES:]
+    return sorted(found, key=lambda each: each[0])[-LINES:][::-1]

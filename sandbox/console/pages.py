@@ -86,6 +86,8 @@ def project(before: str | None = None) -> dict[str, Any]:
     last = records.newest()
     now = endpoint.live.get()
     drawn = list(islice(records.newest_first(), chart.BARS + 1))[::-1]
+    released = next((each for each in drawn[::-1] if each.released), None)
+    is_moved = now and released and (now.version != released.released or now.weights)
     return common() | {
         "title": "hello_user",
         "projects": projects(),
@@ -94,10 +96,11 @@ def project(before: str | None = None) -> dict[str, Any]:
         "chart": chart.draw(drawn),
         "newest": last,
         "phases": picture(last) if last else [],
+        "moved": released if is_moved else None,  # by hand, since a build has released
         "since": since(now.version, drawn) if now else None,
         "answer": None,
         "failure": "",
-        "user": None,
+        "query": "user=CI CD Developer",
     }
 
 
@@ -108,17 +111,17 @@ def projects() -> list[tuple[Project, Build | None]]:
     return []
 
 
-def called(user: str) -> dict[str, Any]:
+def called(query: str) -> dict[str, Any]:
     """Call the endpoint, and return the values of the page with its answer."""
     now = endpoint.live.get()
     found: dict[str, Any] = {}
     try:
         if not now:
             raise OSError("the account gives no endpoint")
-        found["answer"] = endpoint.call(now.url, user)
+        found["answer"] = endpoint.call(now.url, query)
     except OSError as error:
         found["failure"] = str(error)
-    return project() | {"user": user} | found
+    return project() | {"query": query} | found
 
 
 def since(version: str, builds: list[Build]) -> Build | None:

@@ -130,7 +130,7 @@ def test_student_sees_red_then_green_without_loading_the_page_again(student, vis
     assert page.title().startswith("✓")
     assert push.wait(60) == 0
 
-    page.get_by_label("user").fill("Ada & <b>Bob</b>")
+    page.get_by_label("query").fill("user=Ada %26 <b>Bob</b>")
     page.get_by_role("button", name="Call it").click()
     page.locator("#answer", has_text="200 OK").wait_for()
     assert '{"message": "Welcome Ada & <b>Bob</b>!"}' in page.inner_text("#answer")
@@ -200,7 +200,7 @@ def test_pages_fit_and_have_no_violation(student, visit, theme, width):
 
 def test_pages_work_without_scripts(student, visit):
     page = visit(java_script_enabled=False).page
-    page.get_by_label("user").fill("Ada")
+    page.get_by_label("query").fill("user=Ada")
     page.get_by_role("button", name="Call it").click()
     page.locator("#answer", has_text="200 OK").wait_for()
     page.locator("#history").get_by_role("link", name="1", exact=True).click()
@@ -218,9 +218,9 @@ def test_page_is_used_with_the_keyboard(student, visit):
     page.keyboard.press("Enter")
     for _ in range(20):
         page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.id") == "user":
+        if page.evaluate("document.activeElement.id") == "query":
             break
-    page.keyboard.type("Grace")
+    page.keyboard.type("user=Grace")
     page.keyboard.press("Enter")
     page.locator("#answer", has_text="Grace").wait_for()
 

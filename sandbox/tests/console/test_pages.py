@@ -3,7 +3,9 @@
 import json
 import re
 import subprocess
+from html import unescape
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import pytest
 from site_visitor import Visitor
@@ -200,13 +202,15 @@ def test_start_build_needs_the_page_and_its_origin(visitor, quick, headers, has_
 
 
 def test_call_shows_status_headers_and_body(visitor):
-    status, _, text = visitor.post("/console/call", token=visitor.token(), user=HOSTILE)
+    status, _, text = visitor.post("/console/call", token=visitor.token(), query="user=" + HOSTILE)
     assert status == 200
     assert_harmless(text)
     assert "200 OK" in text.replace("\n", " ") or "200 " in text
     assert "&#34;message&#34;" in text and re.search(r"[\d.]+ ms", text)
     assert "content-type" in text.lower()
-    assert visitor.post("/console/call", token="forged", user="x")[0] == 403
+    asked = re.search(r"GET</span> <code>(\S+\?user=\S+)</code>", text)
+    assert asked and unquote(unescape(asked[1])).endswith("user=" + HOSTILE)
+    assert visitor.post("/console/call", token="forged", query="user=x")[0] == 403
 
 
 def test_state_changes_when_a_build_does(visitor, quick):
@@ -267,6 +271,21 @@ def test_function_shows_versions_and_their_code(visitor, quick):
     assert 'class="old">-' in diff and "one word" in diff and 'class="new">+' in diff
     older = visitor.get(f"/console/function?version={int(live) - 1}")
     assert f"Code of version {int(live) - 1}" in older
+
+
+def test_page_says_that_live_was_moved_by_hand(visitor, quick):
+    quick.say("to be moved from")
+    quick.push()
+    live, number = quick.live(), quick.newest()
+    move = {"FunctionName": "hello_user", "Name": "live"}
+    told = f"moved by hand after build {number}, which released version {live};"
+    assert told not in visitor.get("/console/")
+    for version, share in ((str(int(live) - 1), {}), (live, {"1": 0.5})):
+        routing = {"AdditionalVersionWeights": share}
+        quick.client("lambda").update_alias(**move, FunctionVersion=version, RoutingConfig=routing)
+        quick.wait_for(lambda: told in visitor.get("/console/"), 10)
+    quick.client("lambda").update_alias(**move, FunctionVersion=live, RoutingConfig={})
+    quick.wait_for(lambda: told not in visitor.get("/console/"), 10)
 
 
 def test_function_names_no_version_of_a_red_build_as_a_way_back(visitor, quick):

@@ -20,7 +20,6 @@ from sandbox.laptop.terminal import BOLD, GREEN, INVERSE, RED, harmless, one_lin
 LOOK, LOOKS = 2, 3  # seconds between two looks for a worker; so many without one are too many
 SILENCE, AGAIN = 10, 30  # seconds without output until a follower is told why, and told again
 SHORT = 60  # characters of a command
-FROM_A_BRANCH = "nothing is released from a branch"
 UP = "type `python3 -m sandbox up`"
 
 
@@ -111,12 +110,14 @@ def verdict(build: Build, page: str, coloured: bool = False) -> list[str]:
     version, look = build.live_after, [f"look at it: {page}"] if page else []
     still_live = f"version {version} is still live" if version else "nothing is live"
     apart = is_apart(build)
+    kind = "tag" if (build.ref or "").startswith("refs/tags/") else "branch"
+    nothing = f"nothing is released from a {kind}" if apart else "nothing was released"
     if build.status == "SUCCEEDED":
         known = f"version {version} is live"
         if build.reason:
             known = f"{build.reason}, {still_live}"
         elif not build.released and apart:
-            known = f"the commit is tested; {FROM_A_BRANCH}, {still_live}"
+            known = f"the commit is tested; {nothing}, {still_live}"
         elif not build.released:
             known = f"it released nothing, {still_live}"
         elif build.released != version:
@@ -136,7 +137,7 @@ def verdict(build: Build, page: str, coloured: bool = False) -> list[str]:
     lines += [f"hint: {build.hint}"] if build.hint else []
     where = f" in {build.phase}" if build.phase else ""
     where += f" of {build.project}" if apart else ""
-    still = f"{FROM_A_BRANCH if apart else 'nothing was released'}, {still_live}"
+    still = f"{nothing}, {still_live}"
     still += f"; taken back: {build.taken_back}" if build.taken_back else ""
     said = f"BUILD {build.number} {build.status}{where}: {still}"
     return [*lines, *look, loud(said, coloured, RED)]

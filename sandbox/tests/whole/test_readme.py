@@ -273,7 +273,11 @@ def test_chapter_8_waits_for_no_build_that_is_not_there():
 @pytest.mark.parametrize(
     ("commits", "answers", "said"),
     [
-        ("First iteration", "Hello CI CD Developer! hello user", "Not yet: not on main"),
+        (
+            "First iteration",
+            "Hello CI CD Developer! hello user",
+            "Not yet: no commit 'Greet the user by name'",
+        ),
         ("Greet the user by name", "hello user", "Not yet: no greeting by name"),
         ("Greet the user by name", "Hello CI CD Developer!", "Not yet: no hello user"),
         ("Greet the user by name", "Hello CI CD Developer! hello user", "Task done"),

@@ -1,13 +1,25 @@
 """Students whose sandbox the tests share."""
 
+import os
+
+import psutil
 import pytest
 
+from sandbox.laptop import processes
 from students import FOLDERS, Quick, Student
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish():
     FOLDERS.close()
+
+
+def pytest_unconfigure(config):
+    """End what works in the folders of an interrupted run: xdist kills those who would clear up."""
+    if not hasattr(config, "workerinput"):
+        base = f"{config._tmp_path_factory.getbasetemp()}{os.sep}"
+        found = psutil.process_iter(["cwd"])
+        processes.end([each for each in found if (each.info["cwd"] or "").startswith(base)])
 
 
 @pytest.fixture(scope="session")

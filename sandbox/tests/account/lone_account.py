@@ -79,11 +79,12 @@ class Account:
         folder = self.folder
         own = {"STATE_DIR": str(folder / "state"), "TMPDIR": str(folder), "HOME": str(folder)}
         own["S3_DATA_DIR"] = str(folder / "state" / "s3")
-        env = emulator.environment(self.port) | own | {"AWS_ACCESS_KEY_ID": "test"}
+        own |= {"AWS_ACCESS_KEY_ID": "test", "PYTHONPATH": str(ROOT)}
+        env = emulator.environment(self.port) | own
         with open(folder / "log", "a") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", self.program, str(folder / "keys.json")],
-                cwd=ROOT,
+                cwd=folder,
                 env=env,
                 stdout=log,
                 stderr=log,

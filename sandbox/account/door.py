@@ -137,7 +137,7 @@ def ourselves(downloads: Answer) -> Answer:
         name, _, outcome = asked.path.removeprefix(state.SESSIONS).rpartition("/")
         said: Any
         if asked.path == state.ROUTE:
-            said = state.forgotten() if asked.scope["method"] == "POST" else state.found()
+            said = state.mended() if asked.scope["method"] == "POST" else state.found()
         elif asked.path.startswith(state.SESSIONS):
             try:
                 said = state.ended(name, outcome == state.GREEN)

@@ -39,7 +39,13 @@ class State:
     description: str
     weights: dict[str, float]  # the shares of other versions, 0 to 1
     chosen: bool  # whether a person or a build has made it so, not the template
-    gone: list[str]  # what somebody has deleted of the stack
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What somebody had deleted of the stack, by its logical ids: the next deploy makes it anew."""
+
+    gone: list[str]
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,6 @@ class End:
 def found() -> State:
     """Return the state, in the account's own process."""
     from sandbox.account import internals  # loads all of MiniStack
-    from sandbox.account.wraps import cloudformation
 
     stack = internals.stacks.get(STACK) or {}
     outputs = {each["OutputKey"]: str(each["OutputValue"]) for each in stack.get("Outputs", [])}
@@ -76,18 +81,15 @@ def found() -> State:
     projects = {logical.get(name, f"/{name}"): each for name, each in internals.projects.items()}
     weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
     template = stack.get("_template_body", "")
-    gone = cloudformation.gone_from(stack)
-    return State(outputs, template, projects, version, description, weights, chosen, gone)
+    return State(outputs, template, projects, version, description, weights, chosen)
 
 
-def forgotten() -> State:
-    """Forget in the account's own process what is gone of the stack; return how it was before."""
+def mended() -> Mended:
+    """Forget in the account's own process what is gone of the stack."""
     from sandbox.account import internals
     from sandbox.account.wraps import cloudformation
 
-    before = found()
-    cloudformation.forget_gone(internals.stacks.get(STACK) or {})
-    return before
+    return Mended(cloudformation.forget_gone(internals.stacks.get(STACK) or {}))
 
 
 def ended(by: str, green: bool) -> End:
@@ -144,7 +146,7 @@ def ask() -> State:
 
 def mend() -> list[str]:
     """Let the next deploy make anew what is gone of the stack, and return what that is."""
-    return State(**request("POST", ROUTE, State)).gone
+    return Mended(**request("POST", ROUTE, Mended)).gone
 
 
 def end(by: str, green: bool) -> End:
@@ -156,7 +158,7 @@ def end(by: str, green: bool) -> End:
     return End(State(**said.pop("state")), **said)
 
 
-def request(method: str, path: str, kind: type[State | End]) -> dict[str, Any]:
+def request(method: str, path: str, kind: type[State | Mended | End]) -> dict[str, Any]:
     """Return the account's answer, of a kind of ours; raises Mistake if there is none of it."""
     import http.client  # 20 ms, for those that need it
 

@@ -127,11 +127,8 @@ def verdict(build: Build, page: str, coloured: bool = False) -> list[str]:
         took = (build.ended or build.submitted) - build.submitted
         where = f" in {build.project}" if apart else ""
         said = f"BUILD {build.number} SUCCEEDED{where}: {known} (commit {build.commit[:7]})"
-        return [
-            *look,
-            *([] if apart else [stack.url()]),
-            loud(f"{said} in {took:.1f} s", coloured, GREEN),
-        ]
+        look += [] if apart else [stack.url()]
+        return [*look, loud(f"{said} in {took:.1f} s", coloured, GREEN)]
     lines = [f"error: {in_one_line(build.reason)}"] if build.reason else []
     lines += [f"said: {build.said}"] if build.said else []
     lines += [f"hint: {build.hint}"] if build.hint else []

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sandbox.account import stack
 from sandbox.builds import follow, queue
 from sandbox.builds.records import Build
-from sandbox.codebuild.project import NO_COMMIT
+from sandbox.codebuild.project import NO_COMMIT, Project
 from sandbox.fork import repository, webhook
 from sandbox.laptop.processes import git
 from sandbox.laptop.terminal import say
@@ -31,9 +31,7 @@ def submit(lines: Iterable[bytes], submitted: list[Build]) -> None:
         if refusal:
             told += why(push, refusal)
             continue
-        for project in projects:
-            if webhook.refusal(push, project.filter_groups):
-                continue
+        for project in takers(push, projects):
             build = queue.submit(project.name, commit, commit, INITIATOR, push)
             late = f"; a later push has it at {build.commit[:7]}, which is built"
             said = f"{push.shown} is now {push.after[:7]}: {repository.subject(push.after)}"
@@ -43,15 +41,19 @@ def submit(lines: Iterable[bytes], submitted: list[Build]) -> None:
         say(text)
 
 
+def takers(push: webhook.Push, projects: Iterable[Project]) -> list[Project]:
+    """Return the projects whose webhook builds a push."""
+    return [each for each in projects if not webhook.refusal(push, each.filter_groups)]
+
+
 def project_of(ref: str, commit: str) -> str:
     """Return the name of the first project whose webhook would build a commit at a ref.
 
     The first one of the template if none would.
     """
     push = webhook.Push(NO_COMMIT, commit, ref)
-    projects = stack.projects()
-    takers = (each for each in projects if not webhook.refusal(push, each.filter_groups))
-    return next(takers, stack.project()).name
+    taker = next(iter(takers(push, stack.projects())), None)
+    return (taker or stack.project()).name
 
 
 def why(push: webhook.Push, refusal: webhook.Refusal) -> list[str]:

@@ -173,6 +173,11 @@ class Student(Clone):
         ]
         return [line for line in lines if str(self.clone / ".sandbox") in line]
 
+    def start_push(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a push to the sandbox, which goes on beside the test."""
+        command = ["git", "push", "-q", "sandbox", *arguments]
+        return subprocess.Popen(command, cwd=self.clone, env=self.env, stderr=subprocess.DEVNULL)
+
     def leave(self) -> None:
         """Take the sandbox down, whose files are deleted when all tests of this process have ended.
 

@@ -77,20 +77,17 @@ def is_there(kind: str, name: str, properties: Mapping[str, Any]) -> bool:
     return True
 
 
-def gone_from(stack: Mapping[str, Any]) -> list[str]:
-    """Return the names of what somebody has deleted that a stack has made."""
-    return [
+def forget_gone(stack: Mapping[str, Any]) -> list[str]:
+    """Let the next deploy of a stack make anew what somebody has deleted of it, and return that.
+
+    On AWS one would delete the stack, and deploy it again.
+    """
+    gone = [
         name
         for name, made in stack.get("_resources", {}).items()
         if not is_there(made["ResourceType"], made["PhysicalResourceId"], made["Properties"])
     ]
-
-
-def forget_gone(stack: Mapping[str, Any]) -> None:
-    """Let the next deploy of a stack make anew what somebody has deleted of it.
-
-    On AWS one would delete the stack, and deploy it again.
-    """
-    for name in gone_from(stack):
+    for name in gone:
         del stack["_resources"][name]
         stack["_template"]["Resources"].pop(name, None)
+    return gone

@@ -60,17 +60,23 @@ def keep(*services: str) -> None:
     if any(re.fullmatch("(?!REVIEW).*_IN_PROGRESS", stack["StackStatus"]) for stack in stacks):
         return  # read again, it would be in progress for ever; who waits for it asks again
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name in sorted(PENDING):
-        version = internals.state_version(name)
-        state = {"__ministack_format__": version, "payload": state_of(SERVICES[name])}
-        for code in CODE.glob("*.zip"):
-            if code.name not in FLUSHED:
-                flush(code)
-                FLUSHED.add(code.name)
-        write(FOLDER / f"{name}.json", json.dumps(state, default=internals.as_json))
+    texts = {name: text_of(name) for name in sorted(PENDING)}
+    for code in CODE.glob("*.zip") if texts else ():  # before the file that names it
+        if code.name not in FLUSHED:
+            flush(code)
+            FLUSHED.add(code.name)
+    for name, text in texts.items():
+        write(FOLDER / f"{name}.json", text)
         PENDING.remove(name)
     while ORPHANS:
         ORPHANS.pop()()
+
+
+def text_of(name: str) -> str:
+    """Return the state of a service as load_state reads it; this writes the code of versions."""
+    version = internals.state_version(name)
+    state = {"__ministack_format__": version, "payload": state_of(SERVICES[name])}
+    return json.dumps(state, default=internals.as_json)
 
 
 def state_of(service: ModuleType) -> Any:

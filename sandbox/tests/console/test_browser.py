@@ -80,11 +80,6 @@ def until(page, expression):
         page.wait_for_timeout(50)
 
 
-def start_push(student, *arguments):
-    command = ["git", "push", "-q", "sandbox", *arguments]
-    return subprocess.Popen(command, cwd=student.clone, env=student.env, stderr=subprocess.DEVNULL)
-
-
 def test_student_sees_red_then_green_without_loading_the_page_again(student, visit):
     red, green = student.newest() + 1, student.newest() + 2
     before = student.live()
@@ -94,7 +89,7 @@ def test_student_sees_red_then_green_without_loading_the_page_again(student, vis
     text = (student.clone / "test_hello_world.py").read_text()
     student.edit("test_hello_world.py", "Hello CI CD Developer!", "Good day, CI CD Developer!")
     student.commit("Expect another greeting")
-    push = start_push(student)
+    push = student.start_push()
     page.locator("#history").get_by_role("link", name=str(red), exact=True).wait_for()
     page.locator("#pipeline").get_by_role("link", name=f"Build {red}").click()
 
@@ -123,7 +118,7 @@ def test_student_sees_red_then_green_without_loading_the_page_again(student, vis
     page.evaluate("window.stayed = true")
     student.write("test_hello_world.py", text)
     change_greeting(student, "Welcome")
-    push = start_push(student)
+    push = student.start_push()
     live = page.locator(".stage", has_text="Live").filter(has_not_text=f"version {before}")
     live.filter(has_text="Say Welcome").wait_for()
     page.locator("#now.tone-good", has_text=f"Build {green} succeeded").wait_for()
@@ -167,7 +162,7 @@ def test_hostile_log_message_and_branch_run_nothing(student, visit):
         ),
     )
     student.commit(HOSTILE)
-    assert start_push(student, "HEAD:refs/heads/<img/src=x>", "HEAD:main").wait(120) == 0
+    assert student.start_push("HEAD:refs/heads/<img/src=x>", "HEAD:main").wait(120) == 0
     number = [build["number"] for build in student.builds() if build["project"] == "hello_user"][-1]
     page = seen.page
     for path in ("", f"builds/{number}", f"builds/{number}/phases", f"builds/{number}/details"):

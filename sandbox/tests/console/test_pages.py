@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import unquote
@@ -94,12 +93,7 @@ def test_pages_ask_nothing_of_the_function(visitor, quick):
 
 def test_build_is_stopped_on_its_page(visitor, quick):
     quick.say("long", "sleep 300")
-    push = subprocess.Popen(
-        ["git", "push", "-q", "sandbox"],
-        cwd=quick.clone,
-        env=quick.env,
-        stderr=subprocess.DEVNULL,
-    )
+    push = quick.start_push()
     quick.wait_for(lambda: quick.builds()[-1]["status"] == "IN_PROGRESS")
     number = quick.newest()
     text = visitor.get(f"/console/builds/{number}")
@@ -226,12 +220,7 @@ def test_state_changes_when_a_build_does(visitor, quick):
 
 def test_log_grows_and_has_the_line_that_failed(visitor, quick):
     quick.say("grows", "echo '<i>first</i>'; sleep 3; printf '\\033[31mred\\033[0m\\n'; false")
-    push = subprocess.Popen(
-        ["git", "push", "-q", "sandbox"],
-        cwd=quick.clone,
-        env=quick.env,
-        stderr=subprocess.DEVNULL,
-    )
+    push = quick.start_push()
     quick.wait_for(lambda: quick.builds()[-1]["status"] == "IN_PROGRESS")
     path = f"/console/builds/{quick.newest()}"
     quick.wait_for(lambda: "\n&lt;i&gt;first&lt;/i&gt;" in visitor.get(path))

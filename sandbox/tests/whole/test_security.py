@@ -308,9 +308,7 @@ def test_sockets_are_on_loopback_only_during_a_build(quick):
         )
 
     quick.say("listening")
-    push = subprocess.Popen(
-        ["git", "push", "-q", "sandbox"], cwd=quick.clone, env=quick.env, stderr=subprocess.DEVNULL
-    )
+    push = quick.start_push()
     while push.poll() is None:
         listen()
     assert found == {"127.0.0.1"}

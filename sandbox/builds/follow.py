@@ -127,7 +127,7 @@ def verdict(build: Build, page: str, coloured: bool = False) -> list[str]:
         took = (build.ended or build.submitted) - build.submitted
         where = f" in {build.project}" if apart else ""
         said = f"BUILD {build.number} SUCCEEDED{where}: {known} (commit {build.commit[:7]})"
-        look += [] if apart else [stack.url()]
+        look += [] if apart else [f"the endpoint: {stack.url()}"]
         return [*look, loud(f"{said} in {took:.1f} s", coloured, GREEN)]
     lines = [f"error: {in_one_line(build.reason)}"] if build.reason else []
     lines += [f"said: {build.said}"] if build.said else []

@@ -188,6 +188,10 @@ def test_readme_from_top_to_bottom(newcomer, aws_account, tmp_path, request):
                 assert status == 0, f"{where}\n{said}"
                 assert "Traceback" not in said
                 pushes[block.line] = laptop.raw
+                if "OLD=" in block.text:  # also when it is typed once more
+                    assert "hello user" in said
+                    again = laptop.type(block.text + '\necho "$NEW is not $OLD"')[0]
+                    assert re.search(r"^(\d+) is not (?!\1$)\d+$", again, re.MULTILINE), again
                 if request.config.getoption("--draw"):
                     draw_console(newcomer, said)
             elif block.kind == "bash aws":
@@ -278,7 +282,11 @@ def test_chapter_8_waits_for_no_build_that_is_not_there():
             "Hello CI CD Developer! hello user",
             "Not yet: no commit 'Greet the user by name'",
         ),
-        ("Greet the user by name", "hello user", "Not yet: no greeting by name"),
+        (
+            "Greet the user by name",
+            "hello user",
+            "Not yet: no greeting by name (see 'A solution')",
+        ),
         ("Greet the user by name", "Hello CI CD Developer!", "Not yet: no hello user"),
         ("Greet the user by name", "Hello CI CD Developer! hello user", "Task done"),
     ],

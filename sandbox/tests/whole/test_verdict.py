@@ -20,7 +20,9 @@ def test_warnings_are_said_again_at_the_end_of_a_green_push(quick):
     quick.commit("A slip")
     warning, _, url, green = quick.push()[-4:]
     assert "did you mean `commands:`?" in warning and "line 7" in warning
-    assert " SUCCEEDED: version " in green and re.fullmatch(r"\[sandbox\] the endpoint: http://.*/hello_user", url)
+    assert " SUCCEEDED: version " in green and re.fullmatch(
+        r"\[sandbox\] the endpoint: http://.*/hello_user", url
+    )
     quick.say("without a slip")
     assert "did you mean" not in "\n".join(quick.push())
 

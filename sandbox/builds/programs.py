@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from sandbox.fork.repository import HELPER
-from sandbox.laptop.files import place_programs
+from sandbox.laptop.files import write_programs
 from sandbox.laptop.paths import FORK, PYTHON
 
 # CodeBuild's images have the AWS CLI in version 2, PyPI has version 1. Of the options that only
@@ -52,4 +52,4 @@ def make(folder: Path) -> None:
     python, fork = shlex.quote(str(PYTHON)), shlex.quote(str(FORK))
     remote = f"git-remote-{HELPER}"
     programs = {"aws": AWS.format(python=python), remote: REMOTE.format(fork=fork)}
-    place_programs(folder, programs)
+    write_programs(folder, programs)

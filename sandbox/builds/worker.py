@@ -207,7 +207,7 @@ def finish(build: Build, outcome: Outcome, project: Project | None = None) -> No
     faults = []
     try:
         discard_work()
-        repository.place_hooks()
+        repository.write_hooks()
         project = project or stack.project(build.project)
         credentials = assume_role(project.role_arn, session, project.arn)
         logs.send(build.log, build.sent, project.log_group, build.id, credentials, is_all=True)

@@ -18,9 +18,8 @@ from sandbox.builds.records import Build
 from sandbox.codebuild.buildspec import PHASES
 from sandbox.codebuild.project import Project
 from sandbox.codebuild.reports import Report
-from sandbox.console import chart, endpoint
+from sandbox.console import chart, live, log_page
 from sandbox.console import function as function_page
-from sandbox.console import log as log_page
 from sandbox.console.render import label
 from sandbox.laptop import paths
 from sandbox.laptop.files import read_json
@@ -32,7 +31,7 @@ SECRET = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIAL|PRIVATE", re.IGNOR
 
 def state() -> dict[str, Any]:
     """Return what all pages watch."""
-    last, now = records.newest(), endpoint.live.get()
+    last, now = records.newest(), live.now.get()
     seen: list[object] = [now]
     if last:
         running = records.unfinished()
@@ -74,7 +73,7 @@ def told(build: Build | None) -> str:
 
 def common() -> dict[str, Any]:
     """Return what each page needs."""
-    return {"state": state(), "live": endpoint.live.get(), "folder": paths.ROOT.name}
+    return {"state": state(), "live": live.now.get(), "folder": paths.ROOT.name}
 
 
 def project(before: str | None = None) -> dict[str, Any]:
@@ -84,7 +83,7 @@ def project(before: str | None = None) -> dict[str, Any]:
         numbers = [number for number in numbers if number < int(before)]
     builds = list(filter(None, map(records.load, numbers[:HISTORY])))
     last = records.newest()
-    now = endpoint.live.get()
+    now = live.now.get()
     drawn = list(islice(records.newest_first(), chart.BARS + 1))[::-1]
     released = next((each for each in drawn[::-1] if each.released), None)
     is_moved = now and released and (now.version != released.released or now.weights)
@@ -113,12 +112,12 @@ def projects() -> list[tuple[Project, Build | None]]:
 
 def called(query: str) -> dict[str, Any]:
     """Call the endpoint, and return the values of the page with its answer."""
-    now = endpoint.live.get()
+    now = live.now.get()
     found: dict[str, Any] = {}
     try:
         if not now:
             raise OSError("the account gives no endpoint")
-        found["answer"] = endpoint.call(now.url, query)
+        found["answer"] = live.call(now.url, query)
     except OSError as error:
         found["failure"] = str(error)
     return project() | {"query": query} | found

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sandbox import Mistake
-from sandbox.laptop.files import delete, place_programs, write
+from sandbox.laptop.files import delete, write, write_programs
 from sandbox.laptop.network import REGISTRY_VARIABLES
 from sandbox.laptop.paths import FOLDER, FORK, ROOT
 from sandbox.laptop.processes import OWN_VARIABLES, clean_environment, run
@@ -87,7 +87,7 @@ def make() -> None:
     """Make the fork and the remote, or mend what is missing or broken of them."""
     if not is_whole():
         make_anew()
-    place_hooks()
+    write_hooks()
     for key, value in {
         "url": URL,
         "fetch": f"+refs/heads/*:refs/remotes/{REMOTE}/*",
@@ -98,13 +98,13 @@ def make() -> None:
         clone_git("config", f"remote.{REMOTE}.{key}", value)
 
 
-def place_hooks() -> None:
+def write_hooks() -> None:
     """See to it that the fork has these hooks and settings, and no others."""
     for folder in ("objects", "refs/heads"):
         (FORK / folder).mkdir(parents=True, exist_ok=True)
     for name, text in FILES.items():
         write(FORK / name, text)
-    place_programs(FORK / "hooks", {"pre-receive": TURN, "post-receive": HOOK})
+    write_programs(FORK / "hooks", {"pre-receive": TURN, "post-receive": HOOK})
 
 
 def is_whole() -> bool:
@@ -132,7 +132,7 @@ def make_anew() -> None:
     if os.path.lexists(FORK):
         say("The fork is broken: it is made anew from this clone")
         delete(FORK)
-    place_hooks()
+    write_hooks()
     if wanted:
         push(*(f"{commit}:{ref}" for ref, commit in wanted.items()))
     for ref in {ref for ref, commit in had.items() if wanted.get(ref) != commit}:

@@ -76,7 +76,7 @@ def make_folder(path: Path) -> bool:
     return is_new
 
 
-def place_programs(folder: Path, programs: Mapping[str, str]) -> None:
+def write_programs(folder: Path, programs: Mapping[str, str]) -> None:
     """See to it that a folder holds these programs and nothing else: a build may change it."""
     with lock("programs"):
         make_folder(folder)

@@ -102,6 +102,11 @@ def test_rooms_say_what_they_are_for():
         assert len(ast.get_docstring(ast.parse((room / "__init__.py").read_text())).split()) > 5
 
 
+def test_modules_have_names_of_their_own():
+    names = [path.stem for path in MODULES if not path.stem.startswith("__")]
+    assert {name for name in names if names.count(name) > 1} == set()
+
+
 @pytest.mark.parametrize("path", MODULES, ids=module_of)
 def test_file_is_short(path):
     lines = path.read_text(encoding="utf-8").splitlines()

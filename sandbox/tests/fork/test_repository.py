@@ -247,7 +247,7 @@ def test_settings_that_a_build_has_written_are_gone_with_it(clone):
     fork = clone / ".sandbox" / "fork.git"
     git(fork, "config", "core.hooksPath", "/elsewhere")
     git(fork, "config", "transfer.hideRefs", "refs/heads")
-    repository.place_hooks()
+    repository.write_hooks()
     assert git(fork, "config", "--list", "--local", "--name-only").splitlines() == [
         "core.repositoryformatversion",
         "core.bare",

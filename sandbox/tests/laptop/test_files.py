@@ -154,7 +154,7 @@ def test_programs_are_as_they_were_placed(tmp_path, monkeypatch, spoil):
     for again in (False, True):
         if again:
             spoil(folder)
-        files.place_programs(folder, {"aws": "text"})
+        files.write_programs(folder, {"aws": "text"})
         assert [path.name for path in folder.iterdir()] == ["aws"] and not folder.is_symlink()
         assert (folder / "aws").read_text() == "text" and os.access(folder / "aws", os.X_OK)
 
@@ -178,7 +178,7 @@ def test_file_is_written_by_many_at_once(tmp_path, monkeypatch):
         try:
             for number in range(20):
                 files.write(tmp_path / "file", f"{number % 2}" * 1000)
-                files.place_programs(tmp_path / "bin", {"aws": f"text {number % 2}"})
+                files.write_programs(tmp_path / "bin", {"aws": f"text {number % 2}"})
         except OSError as error:
             failed.append(error)
 

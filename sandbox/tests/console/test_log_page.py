@@ -6,7 +6,7 @@ import tracemalloc
 
 from sandbox.builds.progress import Command, Phase, told
 from sandbox.codebuild.log import Log
-from sandbox.console import log
+from sandbox.console import log_page
 from sandbox.console.render import environment
 
 
@@ -35,9 +35,11 @@ def page_of(path, phases, failing=None, told="", hint=""):
     return "".join(
         macro(
             piece,
-            log.with_failure(parts, told, hint) if failing and piece.command == failing else parts,
+            log_page.with_failure(parts, told, hint)
+            if failing and piece.command == failing
+            else parts,
         )
-        for piece, parts in log.shown(path, phases)
+        for piece, parts in log_page.shown(path, phases)
     )
 
 
@@ -46,7 +48,7 @@ def test_pieces_hold_each_byte_of_the_log_but_the_lines_that_are_headings(tmp_pa
     phases = written(path, (b"one\n", 0), (b"two\n", 1))
     found = [
         (piece.command.text if piece.command else "", "".join(text for _, text in parts).strip())
-        for piece, parts in log.shown(path, phases)
+        for piece, parts in log_page.shown(path, phases)
     ]
     assert [name for name, _ in found] == ["", "command 0", "command 1", ""]
     assert found[0][1].endswith("Entering phase BUILD")
@@ -104,7 +106,7 @@ def test_log_of_100_mb_is_shown_in_little_memory(tmp_path):
     phases = (Phase("BUILD", 0.0, 0, commands=(Command("x", 0.0, 0, 0, 100_000_000, 1.0, 0),)),)
     tracemalloc.start()
     try:
-        (_, parts), *_ = log.shown(path, phases)
+        (_, parts), *_ = log_page.shown(path, phases)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -117,6 +119,6 @@ def test_log_of_100_mb_is_shown_in_little_memory(tmp_path):
 def test_search_finds_lines_anywhere_in_a_log(tmp_path):
     path = tmp_path / "log"
     path.write_bytes(b"first\n" + b"x" * 200_000 + b"\nThe <Needle>\n" + b"needle\n" * 500)
-    found = log.search(path, "needle")
+    found = log_page.search(path, "needle")
     assert len(found) == 200
     assert found[0][1] == "The <Needle>\n"

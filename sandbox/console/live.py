@@ -1,4 +1,4 @@
-"""The endpoint and what is live behind it, as the account says when it is asked."""
+"""What is live behind the endpoint, as the account says, and what it answers."""
 
 from __future__ import annotations
 
@@ -63,11 +63,13 @@ class Remembered(Generic[T]):
 
 def ask_live() -> Live:
     """Ask the account what is live."""
-    now = releases.live()
-    return Live(stack.url(), stack.output("FunctionName"), now.version, now.commit, now.weights)
+    found = releases.live()
+    return Live(
+        stack.url(), stack.output("FunctionName"), found.version, found.commit, found.weights
+    )
 
 
-live: Remembered[Live] = Remembered(ask_live)
+now: Remembered[Live] = Remembered(ask_live)
 
 
 def call(url: str, query: str) -> Answer:

@@ -79,11 +79,11 @@ def begin() -> Callable[[], object]:
     return lambda: os.killpg(process.pid, signal.SIGKILL)
 
 
-def make_ready() -> None:
+def make_both() -> None:
     """See to it that both environments are as they were made, unless somebody is at it."""
     with files.lock("packages", wait=False) as free:
         if free:
-            make_anew_what_differs()
+            mend()
 
 
 def lend() -> Path:
@@ -92,7 +92,7 @@ def lend() -> Path:
         note_settings()
         # Elsewhere a process that has made a session of its own outlives its build.
         if USED.exists() or not note_of(EMPTY).exists() or sys.platform != "linux":
-            make_anew_what_differs()
+            mend()
         USED.touch()
     return EMPTY
 
@@ -103,7 +103,8 @@ def forget() -> None:
         note_of(venv).unlink(missing_ok=True)
 
 
-def make_anew_what_differs() -> None:
+def mend() -> None:
+    """Make each environment anew that is not as it was made."""
     files.make_folder(PACKAGES)
     if not is_as_made(EMPTY, ""):
         make(EMPTY, "")
@@ -248,4 +249,4 @@ if __name__ == "__main__":
         with contextlib.suppress(Exception):  # whatever goes wrong, pip does it all, and says so
             sys.exit(answer(sys.argv[2:]))
     else:
-        make_ready()
+        make_both()

@@ -14,7 +14,6 @@ import time
 import traceback
 import uuid
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from sandbox import Mistake
@@ -44,19 +43,17 @@ def work() -> None:
     os.umask(0o022)
     bell = queue.listen()
     load_sdk()
-    is_ready = False  # for the next build
     while True:
         if unfinished():
             with lock("worker"):
                 while waiting := unfinished():
                     run_build(waiting[0])
-            is_ready = False
-        if not is_ready:
-            with contextlib.suppress(Exception):  # the next build makes what is missing, or says so
-                prepare_next()
-            is_ready = True
-        if not queue.wait(bell):
-            return
+        with contextlib.suppress(Exception):  # the next build makes what is missing, or says so
+            empty_trash()
+            packages.make_both()
+        while not unfinished():
+            if not queue.wait(bell):
+                return
 
 
 def load_sdk() -> None:
@@ -66,12 +63,6 @@ def load_sdk() -> None:
             client(service)
     gc.freeze()  # what is loaded stays: no collection need look at it
     gc.enable()
-
-
-def prepare_next() -> None:
-    """Clear up after the last build and get the next one's packages ready; nobody waits for it."""
-    empty_trash()
-    packages.make_ready()
 
 
 def nothing(*_: Any) -> None:
@@ -99,37 +90,42 @@ def run_build(build: Build) -> None:
     """Run one build to its end, whatever happens in it."""
     if build.status == "IN_PROGRESS":  # its worker has died
         queue.end_leftovers(build)
-        finish(build, Outcome("FAULT", build.phase, "the build's process was killed"))
         packages.forget()  # what has survived the kill may still write into them
-        return
+        outcome = Outcome("FAULT", build.phase, "the build's process was killed")
+    else:
+        build, outcome = run(build)
+    outcome, end = settle(build, outcome)
+    record(build, outcome, end)
+
+
+def run(build: Build) -> tuple[Build, Outcome]:
+    """Run a build's commands; return its record with what was live, and how it went."""
     use_way_to_registry(build.registry)
+    said = ""
     try:
         log = Log(build.log, tell=progress.writer(build.progress))
     except OSError as error:
-        finish(build, Outcome("FAULT", None, f"the log cannot be written: {error}"))
-        return
-    project = None
+        return build, Outcome("FAULT", None, f"the log cannot be written: {error}")
     try:
         with stoppable(build), contextlib.ExitStack() as held:
-            now_live = releases.live().version
-            build = build.change(status="IN_PROGRESS", started=time.time(), live_before=now_live)
+            live = releases.live().version
+            build = build.change(status="IN_PROGRESS", started=time.time(), live_before=live)
             project = stack.project(build.project)
             discard_work()
             held.enter_context(sent_as_it_grows(build, project))
             outcome = runner.run(build, project, machine_of(build, project, held), log)
-    except Mistake as error:
-        outcome = Outcome("FAULT", None, str(error), error.hint)
-        with contextlib.suppress(OSError):
-            log.note(f"error: {error}")
     except Stopped:
         outcome = Outcome("STOPPED", None, "the build was stopped")
+    except Mistake as error:
+        outcome, said = Outcome("FAULT", None, str(error), error.hint), f"error: {error}"
     except Exception as error:
-        with contextlib.suppress(OSError):
-            log.note(traceback.format_exc())
         outcome = Outcome("FAULT", None, f"{type(error).__name__}: {error}")
+        said = traceback.format_exc()
     with contextlib.suppress(OSError):
+        if said:
+            log.note(said)
         log.close()
-    finish(build, outcome, project)
+    return build, outcome
 
 
 @contextlib.contextmanager
@@ -137,16 +133,14 @@ def sent_as_it_grows(build: Build, project: Project) -> Iterator[None]:
     """Let the account have the log of a build while it runs."""
     ended = threading.Event()
 
-    def send() -> None:
-        with contextlib.suppress(Exception):  # `finish` sends what is left, or says why it cannot
-            credentials = assume_role(project.role_arn, session_of(build), project.arn)
+    def send_all_along() -> None:
+        with contextlib.suppress(Exception):  # `settle` sends what is left, or says why it cannot
+            credentials = assume(build, project)
             while not ended.is_set():
-                logs.send(
-                    build.log, build.sent, project.log_group, build.id, credentials, is_all=False
-                )
+                send(build, project, credentials, is_all=False)
                 ended.wait(SECONDS)
 
-    sender = threading.Thread(target=send, daemon=True)
+    sender = threading.Thread(target=send_all_along, daemon=True)
     sender.start()
     try:
         yield
@@ -155,16 +149,24 @@ def sent_as_it_grows(build: Build, project: Project) -> Iterator[None]:
         sender.join()
 
 
+def send(build: Build, project: Project, credentials: Mapping[str, str], is_all: bool) -> None:
+    """Let the account have what is new in a build's log, with the build role's permissions."""
+    logs.send(build.log, build.sent, project.log_group, build.id, credentials, is_all)
+
+
+def assume(build: Build, project: Project) -> dict[str, str]:
+    """Return credentials of the build role for a build."""
+    return assume_role(project.role_arn, session_of(build), project.arn)
+
+
 def machine_of(build: Build, project: Project, held: contextlib.ExitStack) -> runner.Machine:
     """Return the machine that a build runs on, with the credentials of the build role.
 
     They are to be had until `held` is closed.
     """
 
-    def assume() -> dict[str, str]:
-        return assume_role(project.role_arn, session_of(build), project.arn)
-
-    credentials = functools.cache(assume)
+    renewed = functools.partial(assume, build, project)
+    credentials = functools.cache(renewed)
 
     def environment(chosen: Mapping[str, str]) -> dict[str, str]:
         refuse_foreign_endpoints(chosen)
@@ -179,19 +181,20 @@ def machine_of(build: Build, project: Project, held: contextlib.ExitStack) -> ru
             "TMPDIR": str(CODEBUILD / "tmp"),
         }
         credentials()  # a role that cannot be had fails the build here, as on AWS
-        address = held.enter_context(served(assume, project.role_arn))
+        address = held.enter_context(served(renewed, project.role_arn))
         return {**base, **aws_environment(address, CODEBUILD / "home" / ".aws"), **chosen}
 
-    def check_out(folder: Path) -> None:
-        repository.check_out(build.commit, folder, project.source_url, project.clone_depth)
-
-    def secret(kind: str, reference: str) -> str:
-        return secrets.read(kind, reference, credentials())
-
-    def refusal(actions: list[str], arn: str) -> str:
-        return refused_action(project.role_arn, session_of(build), actions, arn)
-
-    return runner.Machine(CODEBUILD, check_out, environment, secret, Service(junit.cases, refusal))
+    return runner.Machine(
+        CODEBUILD,
+        lambda src: repository.check_out(
+            build.commit, src, project.source_url, project.clone_depth
+        ),
+        environment,
+        lambda kind, reference: secrets.read(kind, reference, credentials()),
+        Service(
+            junit.cases, functools.partial(refused_action, project.role_arn, session_of(build))
+        ),
+    )
 
 
 def session_of(build: Build) -> str:
@@ -199,47 +202,51 @@ def session_of(build: Build) -> str:
     return f"AWSCodeBuild-{build.id}"
 
 
-def finish(build: Build, outcome: Outcome, project: Project | None = None) -> None:
-    """Leave the account as the outcome says, clear up, and end the record."""
-    live, released, taken_back = build.live_before, None, ""
-    status, reason = outcome.status, outcome.reason
-    session = session_of(build)
-    faults = []
+def settle(build: Build, outcome: Outcome) -> tuple[Outcome, state.End | None]:
+    """Let the account have the whole log, and end there what the build may do.
+
+    Return how the build went if that cannot be done, and what it has left live.
+    """
+    faults: list[str] = []
+    end = None
     try:
         discard_work()
         repository.write_hooks()
-        project = project or stack.project(build.project)
-        credentials = assume_role(project.role_arn, session, project.arn)
-        logs.send(build.log, build.sent, project.log_group, build.id, credentials, is_all=True)
+        project = stack.project(build.project)
+        send(build, project, assume(build, project), is_all=True)
     except Exception as error:
-        faults.append(error)
+        faults.append(str(error))
     try:
-        end = state.end(session, green=status == "SUCCEEDED" and not faults)
-        live, released = end.state.version, end.released
-        taken_back = ", ".join(map(releases.named, end.taken_back))
+        green = outcome.status == "SUCCEEDED" and not faults
+        end = state.end(session_of(build), green)
     except Exception as error:  # the account is gone or the disk is full: `up` builds it again
-        faults.append(error)
+        faults.append(str(error))
     if faults:
-        said = "; ".join(dict.fromkeys(map(str, faults)))
-        status, reason = "FAULT", f"{reason}; the build could not be ended: {said}".lstrip("; ")
+        said = f"the build could not be ended: {'; '.join(dict.fromkeys(faults))}"
+        reason = f"{outcome.reason}; {said}".lstrip("; ")
+        outcome = dataclasses.replace(outcome, status="FAULT", reason=reason)
+    return outcome, end
+
+
+def record(build: Build, outcome: Outcome, end: state.End | None) -> None:
+    """Keep how a build went, why, and what is live after it."""
     found = hints.Finding()
-    if status == "FAILED":
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):
+        if outcome.status == "FAILED":
             found = hints.find(build.log, progress.read(build.progress), outcome)
-    if outcome.reports:
-        with contextlib.suppress(OSError):
+        if outcome.reports:
             write(build.cases, json.dumps([*map(dataclasses.asdict, outcome.reports)]))
     build.change(
         reports=tuple(dataclasses.replace(report, cases=()) for report in outcome.reports),
-        status=status,
+        status=outcome.status,
         phase=outcome.phase,
-        reason=reason,
+        reason=outcome.reason,
         said=found.said,
         hint=found.hint or outcome.hint,
         told=found.line,
-        live_after=live,
-        released=released,
-        taken_back=taken_back,
+        live_after=end.state.version if end else build.live_before,
+        released=end.released if end else None,
+        taken_back=", ".join(map(releases.named, end.taken_back)) if end else "",
         exported=dict(outcome.exported),
         ended=time.time(),
     )

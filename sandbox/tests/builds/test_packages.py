@@ -274,11 +274,11 @@ def test_no_other_wish_of_a_build_is_followed(folder, wish):
 def test_nothing_of_a_package_runs_before_a_build(folder):
     """What is there only as a source, which would have to be built, is left to the build."""
     packages.ASKED.write_text("sgmllib3k==1.0.0")
-    packages.make_ready()
+    packages.make_both()
     assert packages.is_as_made(packages.EMPTY, "")
     assert not packages.note_of(packages.FULL).exists()
     packages.ASKED.write_text("iniconfig==2.3.1")
-    packages.make_ready()
+    packages.make_both()
     assert packages.is_as_made(packages.FULL, "iniconfig==2.3.1")
 
 

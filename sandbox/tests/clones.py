@@ -28,6 +28,12 @@ def caches() -> dict[str, str]:
     return {"UV_CACHE_DIR": bootstrap.uv_cache(), "PIP_CACHE_DIR": pip}
 
 
+# What is said of a build that has shown nothing for a while: on a busy machine of any.
+WAITS = re.compile(
+    r"\[sandbox\] (waiting for |this is build |hint: type `python3 -m sandbox stop`)"
+)
+
+
 class Clone:
     """A clone, and the student who types commands in it."""
 
@@ -93,9 +99,9 @@ class Clone:
         return self.git("rev-parse", "HEAD").stdout.strip()
 
     def push(self, *arguments: str, code: int | None = 0) -> list[str]:
-        """Push to the sandbox and return the lines that the remote said."""
+        """Push to the sandbox and return the lines that the remote said, but for WAITS."""
         said = self.git("push", "sandbox", *arguments, code=code).stderr.splitlines()
-        lines = [line for line in said if line.startswith("remote:")]
+        lines = [line for line in said if line.startswith("remote:") and not WAITS.search(line)]
         return [line.removeprefix("remote:").strip() for line in lines]
 
     def url(self) -> str:

@@ -17,7 +17,7 @@ import time
 import urllib.error
 from pathlib import Path
 
-from clones import PYTHON, Clone, caches
+from clones import PYTHON, WAITS, Clone, caches
 from sandbox.laptop import processes
 from sandbox.laptop.network import direct
 from sandbox.laptop.paths import ROOT
@@ -297,7 +297,7 @@ SGR, ERASE = r"\x1b\[[0-9;]*m", "\x1b[K"  # a colour; the rest of a line
 
 
 def screen(raw: str) -> list[list[tuple[str, str]]]:
-    """Return the lines that a terminal then shows: their characters, each with its colours."""
+    """Return the lines that a terminal shows, but for WAITS: characters, each with its colours."""
     lines, style = [], ""
     for line in raw.split("\n"):
         cells: list[tuple[str, str]] = []
@@ -312,7 +312,8 @@ def screen(raw: str) -> list[list[tuple[str, str]]]:
             else:
                 cells[at : at + len(part)] = [(each, style) for each in part]
                 at += len(part)
-        lines.append(cells)
+        if not WAITS.search("".join(each for each, _ in cells)):
+            lines.append(cells)
     return lines
 
 

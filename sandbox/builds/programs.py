@@ -5,9 +5,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from sandbox.fork.repository import HELPER
 from sandbox.laptop.files import write_programs
-from sandbox.laptop.paths import FORK, PYTHON
+from sandbox.laptop.paths import PYTHON
 
 # CodeBuild's images have the AWS CLI in version 2, PyPI has version 1. Of the options that only
 # version 2 knows, these ask for what version 1 does anyway, and are dropped.
@@ -30,26 +29,8 @@ while [ "$left" -gt 0 ]; do
 done
 exec {python} -I -m awscli "$@"
 """
-# The checkout's remote has the name that it has on AWS, and git asks this program instead.
-# https://git-scm.com/docs/gitremote-helpers
-REMOTE = """\
-#!/bin/sh
-while read -r command; do
-  case $command in
-    capabilities) printf 'connect\\n\\n' ;;
-    "connect git-upload-pack") echo && exec git -c 'safe.directory=*' upload-pack {fork} ;;
-    connect*)
-      echo "fatal: a build here has no credentials to push with" >&2
-      exit 128
-      ;;
-  esac
-done
-"""
 
 
 def make(folder: Path) -> None:
     """See to it that the programs are in a folder, as we know them, and nothing else."""
-    python, fork = shlex.quote(str(PYTHON)), shlex.quote(str(FORK))
-    remote = f"git-remote-{HELPER}"
-    programs = {"aws": AWS.format(python=python), remote: REMOTE.format(fork=fork)}
-    write_programs(folder, programs)
+    write_programs(folder, {"aws": AWS.format(python=shlex.quote(str(PYTHON)))})

@@ -21,7 +21,7 @@ from sandbox.laptop.terminal import one_line, say
 REMOTE = "sandbox"
 URL = str(FORK.relative_to(ROOT))  # so a clone that was moved or copied pushes to its own fork
 MOST_DEPTH = 25
-HELPER = "fork"  # git runs git-remote-fork for `origin`, which builds find: programs.REMOTE
+NO_PUSH = "a build here has no credentials to push with"
 HOOK = """#!/bin/sh
 # A push has landed: hand its refs to the sandbox, which builds them and shows the build.
 rm -f ../moving
@@ -255,7 +255,10 @@ def check_out(commit: str, folder: Path, origin: str, depth: int) -> None:
         ["init", "-q", "--template="],
         fetch,
         ["-c", "advice.detachedHead=false", "checkout", "-q", commit],
+        # The remote has the name that it has on AWS, and git asks the fork instead.
         ["remote", "add", "origin", origin or FORK.as_uri()],
-        ["config", "remote.origin.vcs", HELPER],
+        ["config", "remote.origin.pushurl", NO_PUSH],
+        ["config", "remote.origin.uploadpack", f"{TRUSTING} upload-pack"],
+        ["config", f"url.{FORK.as_uri()}.insteadOf", origin or FORK.as_uri()],
     ):
         run("git", *arguments, env=env, cwd=folder)

@@ -45,7 +45,7 @@ def test_build_finds_the_history_at_its_remote_and_cannot_push(quick):
     quick.git("push", "-q", "-f", "sandbox", "first-tag")
     quick.say(
         "looks for history",
-        'test "$(git remote get-url origin)" = "$CODEBUILD_SOURCE_REPO_URL"',
+        'test "$(git config remote.origin.url)" = "$CODEBUILD_SOURCE_REPO_URL"',
         'test $(git log --oneline | wc -l) = 1 && test -z "$(git tag)"',
         "git fetch -q --tags && git rev-parse -q --verify first-tag",
         "git fetch -q --unshallow && git rev-parse -q --verify HEAD~1",
@@ -53,7 +53,7 @@ def test_build_finds_the_history_at_its_remote_and_cannot_push(quick):
         "git ls-remote --exit-code origin main",
     )
     assert "SUCCEEDED" in quick.push()[-1]
-    assert "fatal: a build here has no credentials to push with" in quick.log()
+    assert "fatal: 'a build here has no credentials to push with'" in quick.log()
 
 
 def test_depth_of_the_template_is_that_of_the_checkout(quick):

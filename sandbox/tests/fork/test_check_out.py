@@ -48,7 +48,7 @@ def test_depth_is_honoured(fork, tmp_path, depth, count, all_refs):
     assert (
         refs == ["refs/remotes/origin/main", "refs/remotes/origin/other", "refs/tags/v1"] * all_refs
     )
-    assert git(folder, "remote", "get-url", "origin") == "https://github.com/you/x.git"
+    assert git(folder, "config", "remote.origin.url") == "https://github.com/you/x.git"
 
 
 def test_commit_that_no_branch_has_any_more_is_checked_out(fork, tmp_path):

@@ -130,9 +130,9 @@ def remove() -> bool:
         for place in (FOLDER, outside(ROOT))
         for folder in place.parent.glob(f"{glob.escape(place.name)}-down-*")
     ]
-    for folder in found:
-        with busy(f"Removing {FOLDER.name}/: some ten thousand files"):
-            delete(folder)
     if found:
+        with busy(f"Removing {FOLDER.name}/: some ten thousand files"):
+            for folder in found:
+                delete(folder)
         say("Nothing of the sandbox is left but your commits")
     return bool(found)

@@ -209,6 +209,7 @@ def test_down_leaves_nothing(newcomer):
     assert newcomer.processes()
     shown = seen(in_a_terminal(newcomer, PYTHON, "-m", "sandbox", "down"))
     assert shown[-2:] == ["[sandbox] Nothing of the sandbox is left but your commits", ""]
+    assert sum("Removing" in line for line in shown) == 1
     assert newcomer.processes() == []
     assert sorted(path.name for path in newcomer.clone.iterdir()) == before
     assert newcomer.git("remote").stdout == ""

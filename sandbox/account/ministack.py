@@ -11,10 +11,10 @@ from sandbox.account.emulator import UNREADABLE
 
 if TYPE_CHECKING:
     from sandbox.account.http_server import App
-    from sandbox.account.wraps.codebuild import Builds
+    from sandbox.account.wraps.codebuild import Actions
 
 
-def main(console: App | None = None, builds: Builds | None = None) -> None:
+def main(console: App | None = None, builds: Actions | None = None) -> None:
     """Serve until the process is told to end.
 
     `console` answers what is below /console, `builds` CodeBuild's API.
@@ -36,8 +36,7 @@ def main(console: App | None = None, builds: Builds | None = None) -> None:
     except persistence.Unreadable as error:
         print(error, file=sys.stderr)
         raise SystemExit(UNREADABLE) from None
-    if builds:
-        codebuild.serve(builds)
+    codebuild.ACTIONS.update(builds or {})
     http_server.read_raw_queries()
     http_server.close_what_is_closed()
     key, secret = keys.of(keys.STUDENT)

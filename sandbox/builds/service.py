@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote_plus as quoted
 
@@ -31,12 +31,13 @@ OWN = {
     "computeTypeOverride": ("environment", "computeType"),
     "environmentTypeOverride": ("environment", "type"),
 }
-Projects = Mapping[str, Mapping[str, Any]]  # by name, as BatchGetProjects says them
+Asked = Mapping[str, Any]
+Projects = Mapping[str, Asked]  # by name, as BatchGetProjects says them
 KINDS = ("PLAINTEXT", "PARAMETER_STORE", "SECRETS_MANAGER")
 
 
-def start(projects: Projects, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Start a build and return it; raises Mistake for what the laptop cannot start.
+def start(projects: Projects, asked: Asked) -> dict[str, Any]:
+    """Start a build and answer with it; raises Mistake for what the laptop cannot start.
 
     Deviation from AWS: there, a source version that does not exist is a build that fails.
     """
@@ -56,7 +57,7 @@ def start(projects: Projects, asked: Mapping[str, Any]) -> dict[str, Any]:
     commit = repository.commit_to_build(version)
     name = given["projectName"]
     build = queue.submit(name, commit, version, INITIATOR, variables=variables, token=token)
-    return described(projects, build)
+    return {"build": described(projects, build)}
 
 
 def variable(given: Mapping[str, Any]) -> dict[str, str]:
@@ -69,33 +70,35 @@ def variable(given: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def retry(projects: Projects, build_id: str) -> dict[str, Any]:
-    """Build the same commit again and return the new build; raises Mistake if there is none."""
-    known = find(build_id)
-    asked = known.project, known.commit, known.source_version, INITIATOR
-    return described(projects, queue.submit(*asked, variables=known.variables))
+def retry(projects: Projects, asked: Asked) -> dict[str, Any]:
+    """Build the same commit again and answer with that build; raises Mistake if there is none."""
+    known = find(asked.get("id", ""))
+    same = known.project, known.commit, known.source_version, INITIATOR
+    build = queue.submit(*same, variables=known.variables)
+    return {"build": described(projects, build)}
 
 
-def stop(projects: Projects, build_id: str) -> dict[str, Any]:
-    """Stop a build that runs or waits, and return it; raises Mistake if there is none."""
-    known = find(build_id)
+def stop(projects: Projects, asked: Asked) -> dict[str, Any]:
+    """Stop a build that runs or waits, and answer with it; raises Mistake if there is none."""
+    known = find(asked.get("id", ""))
     if not known.has_ended:
         queue.stop(known)
-    return described(projects, find(build_id))
+    return {"build": described(projects, find(asked["id"]))}
 
 
-def batch_get(projects: Projects, ids: list[str]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return the builds with these ids, and the ids of which there is none."""
-    wanted = set(ids)
+def batch_get(projects: Projects, asked: Asked) -> dict[str, Any]:
+    """Answer with the builds with these ids, and the ids of which there is none."""
+    ids = asked.get("ids", [])
     builds = {id_of(build): build for build in newest_first()}
     found = [described(projects, builds[name]) for name in ids if name in builds]
-    return found, sorted(wanted - builds.keys())
+    return {"builds": found, "buildsNotFound": sorted({*ids} - builds.keys())}
 
 
-def ids(project: str = "", descending: bool = True) -> list[str]:
-    """Return the ids of a project's builds, or of all, the newest first unless told otherwise."""
+def list_builds(_: Projects, asked: Asked) -> dict[str, Any]:
+    """Answer with the ids of a project's builds, or of all, the newest first unless asked else."""
+    project = asked.get("projectName", "")
     found = [id_of(build) for build in newest_first() if project in ("", build.project)]
-    return found if descending else found[::-1]
+    return {"ids": found[:: -1 if asked.get("sortOrder") == "ASCENDING" else 1]}
 
 
 def id_of(build: Build) -> str:
@@ -193,9 +196,31 @@ def reports(group: str = "") -> list[dict[str, Any]]:
     return [each for each in found if group in ("", each["reportGroupArn"])]
 
 
-def delete_group(group: str, also_reports: bool) -> None:
+def list_groups(*_: object) -> dict[str, Any]:
+    """Answer with the ARNs of the report groups."""
+    return {"reportGroups": [*dict.fromkeys(each["reportGroupArn"] for each in reports())]}
+
+
+def list_reports(_: Projects, asked: Asked) -> dict[str, Any]:
+    """Answer with the ARNs of all reports, or those of a group, or of a status."""
+    status = (asked.get("filter") or {}).get("status")
+    found = reports(asked.get("reportGroupArn", ""))
+    return {"reports": [each["arn"] for each in found if status in (None, each["status"])]}
+
+
+def batch_get_reports(_: Projects, asked: Asked) -> dict[str, Any]:
+    """Answer with the reports with these ARNs, and the ARNs of which there is none."""
+    arns, found = asked.get("reportArns", []), {each["arn"]: each for each in reports()}
+    return {
+        "reports": [found[arn] for arn in arns if arn in found],
+        "reportsNotFound": [arn for arn in arns if arn not in found],
+    }
+
+
+def delete_group(_: Projects, asked: Asked) -> dict[str, Any]:
     """Delete a report group; raises Mistake if there are reports in it that shall be kept."""
-    if not also_reports and reports(group):
+    group = asked.get("arn", "")
+    if not asked.get("deleteReports") and reports(group):
         raise Mistake(f"{group} has reports", "type the command with `--delete-reports`")
     for build in newest_first():
         kept = {each for each in build.reports if report_of(build, each)["reportGroupArn"] != group}
@@ -204,6 +229,7 @@ def delete_group(group: str, also_reports: bool) -> None:
             build.change(reports=tuple(each for each in build.reports if each in kept))
             cases = [each for each in read_json(build.cases) or [] if each["group"] in names]
             write(build.cases, json.dumps(cases))
+    return {}
 
 
 def phases_of(build: Build) -> Iterator[dict[str, Any]]:
@@ -238,3 +264,18 @@ def phase(
         found |= {"durationInSeconds": int(ended - started)}
         found |= {"contexts": [{"statusCode": code, "message": message}]}
     return found
+
+
+ACTIONS: dict[str, Callable[[Projects, Asked], dict[str, Any]]] = {
+    "StartBuild": start,
+    "RetryBuild": retry,
+    "StopBuild": stop,
+    "BatchGetBuilds": batch_get,
+    "ListBuilds": list_builds,
+    "ListBuildsForProject": list_builds,
+    "ListReportGroups": list_groups,
+    "ListReports": list_reports,
+    "ListReportsForReportGroup": list_reports,
+    "BatchGetReports": batch_get_reports,
+    "DeleteReportGroup": delete_group,
+}

@@ -44,4 +44,4 @@ def main() -> None:
     gc.enable()
     del sys.argv[1:]  # which MiniStack would read
     threading.Thread(target=keep_worker, daemon=True).start()
-    ministack.main(console, service)
+    ministack.main(console, service.ACTIONS)

@@ -39,7 +39,7 @@ def enter_environment():
     # type: () -> None
     """Go on in the sandbox's own environment, if there is one, before anything is loaded twice.
 
-    Whether it is the right one is asked there: see bootstrap.is_ready.
+    Whether it is the right one is asked there: see cli.enter.
     """
     venv = os.path.join(os.path.dirname(HERE), ".sandbox", "venv")
     python = os.path.join(venv, "bin", "python")

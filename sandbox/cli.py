@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from sandbox import Mistake, commands, dev
 from sandbox.laptop import bootstrap, network, paths, place, processes
-from sandbox.laptop.terminal import say
 
 if TYPE_CHECKING:
     import argparse
@@ -86,68 +85,31 @@ def parsed(words: list[str]) -> argparse.Namespace:
     return arguments
 
 
-def make_ready(command: str) -> bool:
-    """See to it that the command can run; return whether there is anything for it to do.
+def enter(command: str) -> None:
+    """Go on in the environment that the command needs: this program may start again in it.
 
-    Raises Mistake if it cannot. May start this program again, in the sandbox's environment.
+    Raises Mistake if the command cannot run here.
     """
-    if command not in HIDDEN:
-        network.refuse_foreign_endpoints(os.environ)
-        place.refuse_foreign()
     # The account and its builds run in the environment that is there: few replace it.
     replaces = command in FIRST and (command != "check" or not paths.ACCOUNT.exists())
-    ready = bootstrap.is_ready() if replaces else bootstrap.is_made()
-    if command == "up" and ready and not bootstrap.is_whole():
+    is_ready = bootstrap.is_inside() and (bootstrap.is_current() or not replaces)
+    if command == "up" and is_ready and not bootstrap.is_whole():
         bootstrap.leave_broken()
-    if command in FIRST and not (ready and command == "check"):
+    if command in FIRST and not (is_ready and command == "check"):
         place.refuse_path()
         bootstrap.check_clone()
-    if command == "down" and not make_ready_to_end():
-        return False
-    if command not in ("up", "down", *HIDDEN):
+    if command != "up":
         place.refuse_another()
-    if ready and command in ("up", "build") and "IS_BARE" not in os.environ:
-        # A build could look at the environment of what shows its log.
-        bootstrap.start_again(processes.own_environment() | {"IS_BARE": "yes"})
-    if ready or command == "down":
-        return True
+    if is_ready:
+        if command in ("up", "build") and "IS_BARE" not in os.environ:
+            # A build could look at the environment of what shows its log.
+            bootstrap.start_again(processes.own_environment() | {"IS_BARE": "yes"})
+        return
     if command not in FIRST and not paths.ACCOUNT.exists():
         raise Mistake("there is no sandbox here yet", "type `python3 -m sandbox up`")
     from sandbox.builds import packages
 
-    begin = packages.begin if command == "up" else lambda: lambda: None
-    bootstrap.enter(begin, commands.end_what_runs)
-    return True
-
-
-def make_ready_to_end() -> bool:
-    """See to it that `down` can end what runs; return whether there is anything left to do.
-
-    Installs nothing if an environment is there, whatever folder and pins it was made for.
-    """
-    if bootstrap.is_inside():
-        return True
-    if not paths.FOLDER.exists():
-        if not place.remove():
-            say("There is no sandbox here")
-        return False
-    if bootstrap.works():
-        bootstrap.start_again()
-    if paths.ACCOUNT.exists():  # its environment is gone, and it may still run
-        bootstrap.enter(lambda: lambda: None, commands.end_what_runs)
-    place.set_aside()
-    place.remove()
-    return False
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Run one command and return its exit code."""
-    done = 0
-    if make_ready(arguments.command):
-        done = COMMANDS[arguments.command](arguments)
-    if arguments.command == "down" and arguments.all:
-        place.remove_downloads()
-    return done
+    bootstrap.enter(commands.end_what_runs, packages.begin if command == "up" else None)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -158,9 +120,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         if words[0] in HIDDEN:
-            make_ready(words[0])
             return HIDDEN[words[0]]()
-        return run(parsed(words))
+        arguments = parsed(words)
+        network.refuse_foreign_endpoints(os.environ)
+        place.refuse_foreign()
+        if arguments.command != "down":
+            enter(arguments.command)
+        return COMMANDS[arguments.command](arguments)
     except Mistake as mistake:
         print(f"error: {mistake}\nhint: {mistake.hint}", file=sys.stderr)
         return 2

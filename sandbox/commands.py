@@ -255,16 +255,24 @@ def end_what_runs(keep: bool = True) -> None:
     processes.end(processes.started("sandbox.builds.packages"))
 
 
-def down(_: argparse.Namespace) -> int:
+def down(arguments: argparse.Namespace) -> int:
     """stop everything and remove .sandbox/ and the remote"""
-    say("Ending what runs: builds and the account")
-    from sandbox.fork import repository
+    if bootstrap.is_inside() or paths.ACCOUNT.exists():
+        if not bootstrap.is_inside():  # its environment is gone, and it may still run
+            bootstrap.enter(end_what_runs)
+        say("Ending what runs: builds and the account")
+        from sandbox.fork import repository
 
-    with busy(f"Stopping, and removing {paths.FOLDER.name}/"), lock("up"):
-        end_what_runs(keep=False)
-        repository.remove_remote()
+        with busy(f"Stopping, and removing {paths.FOLDER.name}/"), lock("up"):
+            end_what_runs(keep=False)
+            repository.remove_remote()
+            place.set_aside()
+    elif paths.FOLDER.exists():
         place.set_aside()
-    place.remove()
+    if not place.remove():
+        say("There is no sandbox here")
+    if arguments.all:
+        place.remove_downloads()
     return 0
 
 

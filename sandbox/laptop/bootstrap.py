@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
 import importlib.util
 import os
@@ -76,17 +77,7 @@ def fingerprint(requirements: Path) -> str:
     return hashlib.sha256(b"\0".join(known)).hexdigest()
 
 
-def is_made() -> bool:
-    """Tell whether this very process runs in the sandbox's environment, of whatever pins."""
-    return is_inside() and READY.exists()
-
-
-def is_ready() -> bool:
-    """Tell whether this very process runs in the sandbox's environment, of today's pins."""
-    return is_inside() and is_current(READY, REQUIREMENTS)
-
-
-def is_current(mark: Path, requirements: Path) -> bool:
+def is_current(mark: Path = READY, requirements: Path = REQUIREMENTS) -> bool:
     """Tell whether these requirements are installed, as the mark that `install` leaves says."""
     return mark.exists() and mark.read_text() == fingerprint(requirements)
 
@@ -96,29 +87,19 @@ def is_inside() -> bool:
     return Path(sys.prefix).resolve() == VENV
 
 
-def works() -> bool:
-    """Tell whether the sandbox's environment has what it takes to end what runs."""
-    asked: list[str | Path] = [PYTHON, "-I", "-c", "import psutil, yaml"]
-    return PYTHON.exists() and not run(*asked, check=False).returncode
-
-
 def is_whole(venv: Path = VENV) -> bool:
     """Tell whether no file of a package is empty that had something in it when it was installed.
 
     A power cut can leave so what was written just before it. And there are packages.
     """
     records = [*venv.glob("lib/python*/site-packages/*.dist-info/RECORD")]
-    if not records or not (venv / "pyvenv.cfg").stat().st_size:
+    if not (records and all(file.stat().st_size for file in (venv / "pyvenv.cfg", *records))):
         return False
     for record in records:
-        lines = record.read_text().splitlines()
-        for line in lines:
-            name, (_, _, size) = line.partition(",")[0], line.rpartition(",")
+        for name, _, size in csv.reader(record.read_text().splitlines()):
             with contextlib.suppress(OSError):  # it was not needed, and taken out
                 if size.strip("0") and not os.stat(record.parents[1] / name).st_size:
                     return False
-        if not lines:
-            return False
     return True
 
 
@@ -135,7 +116,7 @@ def start_again(env: Mapping[str, str] = os.environ) -> NoReturn:
     os.execve(PYTHON, [str(PYTHON), "-I", str(MAIN), *sys.argv[1:]], env)
 
 
-def enter(meanwhile: Meanwhile, end_what_runs: Callable[[], None]) -> None:
+def enter(end_what_runs: Callable[[], None], meanwhile: Meanwhile | None = None) -> None:
     """Make the sandbox's environment if it is missing or outdated, and start again in it.
 
     One that is there stays until the new one is complete; then what runs in it ends.
@@ -144,7 +125,7 @@ def enter(meanwhile: Meanwhile, end_what_runs: Callable[[], None]) -> None:
     make_folder(FOLDER)
     with lock("setup"):
         # Python is missing once the one below it is gone.
-        if not (PYTHON.exists() and is_current(READY, REQUIREMENTS)):
+        if not (PYTHON.exists() and is_current()):
             make_environment(venv, meanwhile)
             if venv == NEXT:
                 end_what_runs()
@@ -154,7 +135,7 @@ def enter(meanwhile: Meanwhile, end_what_runs: Callable[[], None]) -> None:
     start_again()
 
 
-def make_environment(venv: Path, meanwhile: Meanwhile) -> None:
+def make_environment(venv: Path, meanwhile: Meanwhile | None) -> None:
     """Install sandbox/requirements.txt into a new environment under .sandbox/."""
     base, python = getattr(sys, "_base_executable", sys.executable), venv / "bin" / "python"
     if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
@@ -177,7 +158,7 @@ def make_environment(venv: Path, meanwhile: Meanwhile) -> None:
             options = ["-q", "--no-user", "--disable-pip-version-check"]
             pip = [*lent, python] if lent else [python, "-m", "pip"]
             step(*pip, "install", *options, pin_of("uv"))
-        if venv == VENV:
+        if meanwhile and venv == VENV:
             undo.callback(meanwhile())
         install(REQUIREMENTS, "MiniStack, the AWS CLI and what they need", venv)
         if not is_whole(venv):  # uv links the files of its cache

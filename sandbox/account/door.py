@@ -19,7 +19,7 @@ from ministack.core import iam_actions, iam_evaluator, responses, router
 from ministack.core.sigv4 import decode_header_value
 
 from sandbox.account import http_api, internals, state
-from sandbox.account.http_server import App, Message, Receive, Scope, Send
+from sandbox.account.http_server import App, Message, Receive, Scope, Send, with_headers
 from sandbox.account.wraps import persistence
 
 ENDPOINT = "/_aws/execute-api/"
@@ -66,8 +66,8 @@ class Asked:
 Answer = Callable[[Asked, Receive, Send], Awaitable[None]]
 
 
-def door(app: App, port: int, ready: Callable[[], None], console: App | None = None) -> App:
-    """Return what hands on to `app` the requests that may pass, and calls `ready` at its start.
+def door(app: App, port: int, console: App | None = None) -> App:
+    """Return what hands on to `app` the requests that may pass.
 
     `console` gets what is below /console, which a browser asks: it looks itself at who that is.
     """
@@ -88,7 +88,7 @@ def door(app: App, port: int, ready: Callable[[], None], console: App | None = N
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await app(scope, receive, then(send, ready))
+            await app(scope, receive, send)
             return
         if scope["type"] != "http":  # no part of the product opens a WebSocket
             await receive()
@@ -257,31 +257,10 @@ def once(body: bytes, receive: Receive) -> Receive:
 
 def without_cors(send: Send) -> Send:
     """Return a `send` that tells no browser that a page may read the answer."""
-
-    async def sent(message: Message) -> None:
-        if "headers" in message:
-            message = {
-                **message,
-                "headers": [
-                    (name, value)
-                    for name, value in message["headers"]
-                    if not name.lower().startswith(b"access-control-")
-                ],
-            }
-        await send(message)
-
-    return sent
-
-
-def then(send: Send, ready: Callable[[], None]) -> Send:
-    """Return a `send` that calls `ready` when the emulator has read its state."""
-
-    async def sent(message: Message) -> None:
-        if message["type"] == "lifespan.startup.complete":
-            ready()
-        await send(message)
-
-    return sent
+    cors = b"access-control-"
+    return with_headers(
+        send, lambda given: [each for each in given if not each[0].lower().startswith(cors)]
+    )
 
 
 async def respond(send: Send, status: int, headers: dict[str, str], body: bytes) -> None:

@@ -21,11 +21,6 @@ def start_update(func: dict[str, Any]) -> None:
     ENDS[func["config"]["FunctionArn"]] = time.monotonic() + UPDATE
 
 
-def under_update(func: dict[str, Any]) -> bool:
-    """Tell whether an update of the function is in progress."""
-    return bool(func["config"].get("LastUpdateStatus") == "InProgress")
-
-
 def end_update(func: dict[str, Any]) -> None:
     """Let an update of the function be over."""
     ENDS.pop(func["config"]["FunctionArn"], None)
@@ -53,7 +48,7 @@ def in_progress(func: Any, call: tuple[str, str | None]) -> Refusal | None:
     This is what scripts that leave out `aws lambda wait` meet on AWS:
     https://github.com/aws/aws-cli/issues/6718
     """
-    if not under_update(func):
+    if func["config"].get("LastUpdateStatus") != "InProgress":
         return None
     arn = func["config"]["FunctionArn"]
     asks = call in (("GET", None), ("GET", "configuration"))

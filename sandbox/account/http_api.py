@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from sandbox.account.http_server import Message, Scope, Send
+from sandbox.account.http_server import Headers, Scope, Send, with_headers
 
 PRINTABLE = bytes(range(0x21, 0x7F))
 # What a browser would do to all that is at an address, whichever path says so.
@@ -44,19 +44,17 @@ def apart(send: Send, place: str) -> Send:
     Whatever its type, as browsers guess; and a cookie stays below `place`, the path of the API.
     """
 
-    async def sent(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = [
-                (name, below(value, place) if name.lower() == b"set-cookie" else value)
-                for name, value in message["headers"]
-                if name.lower() not in (*BEYOND_A_PATH, b"x-content-type-options")
-            ]
-            headers.append((b"content-security-policy", b"sandbox allow-scripts allow-forms"))
-            headers.append((b"x-content-type-options", b"nosniff"))
-            message = {**message, "headers": headers}
-        await send(message)
+    def changed(headers: Headers) -> Headers:
+        kept = [
+            (name, below(value, place) if name.lower() == b"set-cookie" else value)
+            for name, value in headers
+            if name.lower() not in (*BEYOND_A_PATH, b"x-content-type-options")
+        ]
+        kept.append((b"content-security-policy", b"sandbox allow-scripts allow-forms"))
+        kept.append((b"x-content-type-options", b"nosniff"))
+        return kept
 
-    return sent
+    return with_headers(send, changed)
 
 
 def below(cookie: bytes, place: str) -> bytes:

@@ -15,6 +15,18 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+
+def with_headers(send: Send, change: Callable[[Headers], Headers]) -> Send:
+    """Return a `send` that changes the headers of an answer."""
+
+    async def sent(message: Message) -> None:
+        if "headers" in message:
+            message = {**message, "headers": change(message["headers"])}
+        await send(message)
+
+    return sent
 
 
 def read_raw_queries() -> None:

@@ -39,13 +39,8 @@ def main(console: App | None = None, builds: Actions | None = None) -> None:
     codebuild.ACTIONS.update(builds or {})
     http_server.read_raw_queries()
     http_server.close_what_is_closed()
-    key, secret = keys.of(keys.STUDENT)
-    app.app = door.door(
-        app.app,
-        int(os.environ["GATEWAY_PORT"]),
-        lambda: iam.make_student(keys.STUDENT, key, secret),
-        console,
-    )
+    iam.make_student(keys.STUDENT, *keys.of(keys.STUDENT))
+    app.app = door.door(app.app, int(os.environ["GATEWAY_PORT"]), console)
     app.main()
     persistence.keep(*persistence.SERVICES)  # what functions have logged since
 

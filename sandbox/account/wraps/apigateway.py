@@ -29,7 +29,6 @@ Request = tuple[Any, ...]
 TEXT = re.compile(r"text/|application/(json|xml|javascript)$")
 # Headers of one connection, and the length of a body: the server knows them better.
 NOT_TAKEN = {"content-length", "transfer-encoding", "connection", "keep-alive", "upgrade"}
-PREFLIGHT = "options"  # OPTIONS of an API that leaves it to its routes
 HEADER = re.compile(r"[\w!#$%&'*+.^`|~-]+:[^\x00-\x08\x0a-\x1f\x7f]*", re.ASCII)
 
 
@@ -139,7 +138,7 @@ def event_of(request: Request, raw_query: str) -> dict[str, Any]:
             "domainName": domain,
             "domainPrefix": api,
             "http": {
-                "method": method.upper(),  # see PREFLIGHT
+                "method": method.upper(),
                 "path": path,
                 "protocol": "HTTP/1.1",
                 "sourceIp": source,
@@ -208,16 +207,16 @@ async def preflight_is_answered_by_an_api_with_cors(
 ) -> Answer:
     """Let a route that takes OPTIONS have it, if the API has no CORS configuration.
 
-    MiniStack answers all OPTIONS itself: it is given a method that it does not know as that one.
+    MiniStack answers all OPTIONS itself, and knows of no options.
     See http-api-cors.html
     """
     own = (internals.apis.get(api) or {}).get("corsConfiguration")
-    sent = method if method != "OPTIONS" or own else PREFLIGHT
+    sent = method.lower() if method == "OPTIONS" and not own else method
     found: Answer = await original(api, stage, path, sent, *request, **options)
     return found
 
 
 @wrap(internals.match_route)
-def preflight_is_matched_as_options(original: Any, api: str, method: str, path: str) -> Any:
-    """Find the route for OPTIONS."""
-    return original(api, "OPTIONS" if method == PREFLIGHT else method, path)
+def route_is_found_for_options_too(original: Any, api: str, method: str, path: str) -> Any:
+    """Match the method as the API's routes name it."""
+    return original(api, method.upper(), path)

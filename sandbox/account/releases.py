@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sandbox import Mistake
@@ -16,24 +15,12 @@ SETTINGS = ("Handler", "Runtime", "Role", "MemorySize", "Timeout", "Environment"
 FIRST = "1"  # the template's own version, before any build
 
 
-@dataclass(frozen=True)
-class Release:
-    """A published version of the function; `commit` is what its description names.
-
-    `weights` are the shares of the requests, 0 to 1, that the alias gives to other versions.
-    """
-
-    version: str
-    commit: str
-    weights: tuple[tuple[str, float], ...] = ()
-
-
-def live() -> Release:
-    """Return the version that the alias points to; raises Mistake if there is none."""
+def live() -> state.State:
+    """Return what the alias points to; raises Mistake if it points to no version."""
     found = state.ask()
     if found.version is None:
         raise Mistake(f"the function has no alias {state.ALIAS}", "type `python3 -m sandbox up`")
-    return Release(found.version, found.description, tuple(sorted(found.weights.items())))
+    return found
 
 
 def settings_to_come() -> list[str]:

@@ -170,14 +170,14 @@ def standing(newest: Build, head: str) -> list[str]:
 def what_is_live() -> str:
     """Return which version is live, and from which commit."""
     live = releases.live()
-    return f"Version {live.version} is live ({named(live)})"
+    return f"Version {live.version} is live ({named(live.description)})"
 
 
-def named(release: releases.Release) -> str:
-    """Return which commit a version is of, or what its description says instead."""
-    if repository.commit_of(release.commit):
-        return f"commit {release.commit[:7]}: {repository.subject(release.commit)}"
-    return release.commit or "no description"
+def named(description: str) -> str:
+    """Return which commit a version is of, if its description names one, or the description."""
+    if repository.commit_of(description):
+        return f"commit {description[:7]}: {repository.subject(description)}"
+    return description or "no description"
 
 
 def in_one_line(reason: str) -> str:

@@ -19,7 +19,7 @@ def lines() -> Iterator[str]:
     if state:
         live = releases.live()
         yield f"account   running on 127.0.0.1:{state['port']} (pid {state['pid']})"
-        yield f"live      version {live.version} ({follow.named(live)})"
+        yield f"live      version {live.version} ({follow.named(live.description)})"
         yield f"endpoint  {stack.url()}"
         answer = endpoint.ask()
         if answer.failed:

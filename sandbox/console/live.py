@@ -64,9 +64,9 @@ class Remembered(Generic[T]):
 def ask_live() -> Live:
     """Ask the account what is live."""
     found = releases.live()
-    return Live(
-        stack.url(), stack.output("FunctionName"), found.version, found.commit, found.weights
-    )
+    shares = tuple(sorted(found.weights.items()))
+    function = stack.output("FunctionName")
+    return Live(stack.url(), function, str(found.version), found.description, shares)
 
 
 now: Remembered[Live] = Remembered(ask_live)

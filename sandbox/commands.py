@@ -72,7 +72,7 @@ def up(_: argparse.Namespace) -> int:
     status = build_main()
     print(stack.url())
     print(f'Try it: curl "{stack.url()}?user=CI%20CD%20Developer"')
-    print(f"Look at it: {key.address_with_key()}")
+    print(f"Look at it: {key.address()}")
     return 0 if status == "SUCCEEDED" else 1
 
 
@@ -102,11 +102,11 @@ def build_main() -> str:
 def show(build: Build, out: TextIO, coloured: bool | None = None) -> Build:
     """Show a build until it has ended, say how it went, and return its last record."""
     from sandbox.builds import follow
-    from sandbox.console import browser
+    from sandbox.console import key
 
     coloured = in_colour(out) if coloured is None else coloured
     ended = follow.follow(build, out, coloured)
-    for line in follow.verdict(ended, browser.page(ended), coloured):
+    for line in follow.verdict(ended, key.page(ended), coloured):
         say(line)
     return ended
 
@@ -141,14 +141,9 @@ def receive() -> int:
 
 def build(arguments: argparse.Namespace) -> int:
     """start a build of the fork's main, or of a commit in the fork, without a push"""
-    from sandbox.account import stack
-    from sandbox.builds import pushes, queue
-    from sandbox.fork import repository
+    from sandbox.builds import pushes
 
-    wanted = arguments.commit or stack.project().source_version
-    commit = repository.commit_to_build(wanted)
-    project = pushes.project_of(repository.ref_of(wanted, commit), commit)
-    ended = show(queue.submit(project, commit, wanted, "root"), sys.stdout)
+    ended = show(pushes.start(arguments.commit), sys.stdout)
     return 0 if ended.status == "SUCCEEDED" else 1
 
 
@@ -208,9 +203,9 @@ def status(_: argparse.Namespace) -> int:
 
 def console(_: argparse.Namespace) -> int:
     """open the console, the page of project, builds and function, in the browser"""
-    from sandbox.console import browser
+    from sandbox.console import key
 
-    browser.show()
+    key.show()
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What a push brings: a build for each ref that the webhook lets through."""
+"""What a push brings, a build for each ref that the webhook lets through; and builds without it."""
 
 from __future__ import annotations
 
@@ -54,6 +54,17 @@ def project_of(ref: str, commit: str) -> str:
     push = webhook.Push(NO_COMMIT, commit, ref)
     taker = next(iter(takers(push, stack.projects())), None)
     return (taker or stack.project()).name
+
+
+def start(wanted: str | None = None) -> Build:
+    """Start a build of a commit in the fork, or of the project's source version, as root does.
+
+    Raises Mistake if there is none.
+    """
+    wanted = wanted or stack.project().source_version
+    commit = repository.commit_to_build(wanted)
+    project = project_of(repository.ref_of(wanted, commit), commit)
+    return queue.submit(project, commit, wanted, "root")
 
 
 def why(push: webhook.Push, refusal: webhook.Refusal) -> list[str]:

@@ -1,9 +1,10 @@
-"""The console's application: which address shows which page."""
+"""The console's application: which address shows which page, who may look, what a page may load."""
 
 from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.convertors import Convertor, register_url_convertor
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import (
@@ -23,31 +24,32 @@ from starlette.responses import (
 )
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox import Mistake
-from sandbox.builds import queue
+from sandbox.builds import pushes, queue
 from sandbox.builds.records import Build, load
-from sandbox.console import guard, key, pages, start
+from sandbox.console import key, pages
 from sandbox.console.render import render
 
 HERE = Path(__file__).parent
 FORM = 64 << 10  # bytes
-
-
-class Digits(Convertor[int]):
-    """A number in an address, of so many digits as Python reads."""
-
-    regex = "[0-9]{1,9}"
-
-    def convert(self, value: str) -> int:
-        return int(value)
-
-    def to_string(self, value: int) -> str:
-        return str(value)
-
-
 TABS = ("phases", "reports", "variables", "details")
+YEAR = 365 * 24 * 3600
+# Our own files and nothing else: what a log or a commit message smuggles in is never run or loaded.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",  # with no-referrer, a form of ours would say `Origin: null`
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+PUBLIC = "/console/static/"  # the style sheet of the page that says that the key is missing
 
 
 def page(name: str, status: int = 200, **values: Any) -> Response:
@@ -57,7 +59,8 @@ def page(name: str, status: int = 200, **values: Any) -> Response:
 
 def build_of(request: Request) -> Build:
     """Return the build that an address names."""
-    found = load(int(request.path_params["number"]))
+    number = request.path_params["number"]
+    found = load(int(number)) if re.fullmatch("[0-9]{1,9}", number) else None
     if not found:
         raise HTTPException(404, "there is no such build")
     return found
@@ -125,7 +128,7 @@ async def form_of(request: Request) -> dict[str, str]:
         if len(body) > FORM:
             raise HTTPException(413, "that is too much for a form")
     fields = dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
-    if not key.is_token(fields.get("token", "")):
+    if not key.is_same(fields.get("token", ""), key.TOKEN):
         raise HTTPException(403, "the page is of before a restart: load it again")
     return fields
 
@@ -133,7 +136,7 @@ async def form_of(request: Request) -> dict[str, str]:
 async def start_build(request: Request) -> Response:
     """Start a build of the project's source version."""
     await form_of(request)
-    build = await run_in_threadpool(start.start_build)
+    build = await run_in_threadpool(pushes.start)
     return RedirectResponse(f"/console/builds/{build.number}", 303)
 
 
@@ -167,25 +170,52 @@ async def failed(request: Request, error: Exception) -> Response:
     )
 
 
-def refused() -> ASGIApp:
-    """Return what answers a browser that has no key."""
-    return page("refused", 403)
+def refusal(request: Request) -> Response | None:
+    """Return what answers a request instead of a page, if it may not look, or comes with the key.
+
+    A browser sends the cookies of all ports of a host to each, so the cookie's name has the port.
+    """
+    cookie = f"sandbox-console-{os.environ.get('GATEWAY_PORT', '0')}"
+    if key.is_same(request.query_params.get("key", ""), key.key()):
+        response = RedirectResponse(request.url.path, 303)
+        response.set_cookie(
+            cookie, key.key(), max_age=YEAR, path="/console", httponly=True, samesite="lax"
+        )
+        return response
+    has_key = key.is_same(request.cookies.get(cookie, ""), key.key())
+    if not (has_key or request.url.path.startswith(PUBLIC)):
+        return page("refused", 403)
+    if not (is_own(request) or (request.method in ("GET", "HEAD") and is_looked_at(request))):
+        return Response("only a page of this console may do that\n", 403)
+    return None
+
+
+def is_looked_at(request: Request) -> bool:
+    """Tell whether a person comes to a page, by a link or an address; no other page may ask."""
+    came = request.headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+    return came or request.headers.get("sec-fetch-dest") == "document"
+
+
+def is_own(request: Request) -> bool:
+    """Tell whether a form comes from a page of this very origin; its token is checked apart."""
+    own = f"http://{request.headers.get('host', '')}"
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    return request.headers.get("origin") == own and site == "same-origin"
 
 
 @functools.cache
 def application() -> ASGIApp:
-    """Return the console, for paths that begin with /console."""
-    register_url_convertor("few", Digits())
+    """Return the console, for requests to what is below /console."""
     routes = [
         Route("/", project),
         Route("/state", state),
         Route("/builds", start_build, methods=["POST"]),
         Route("/call", call, methods=["POST"]),
         Route("/call", called_before),
-        Route("/builds/{number:few}/stop", stop_build, methods=["POST"]),
-        Route("/builds/{number:few}", log),
-        Route("/builds/{number:few}/log", raw),
-        Route("/builds/{number:few}/{tab}", tab),
+        Route("/builds/{number}/stop", stop_build, methods=["POST"]),
+        Route("/builds/{number}", log),
+        Route("/builds/{number}/log", raw),
+        Route("/builds/{number}/{tab}", tab),
         Route("/function", function),
         Mount("/static", StaticFiles(directory=HERE / "static")),
     ]
@@ -193,4 +223,13 @@ def application() -> ASGIApp:
         routes=[Mount("/console", routes=routes)],
         exception_handlers={HTTPException: failed, Mistake: failed, Exception: failed},
     )
-    return guard.Guard(made, refused())
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await (refusal(Request(scope)) or made)(scope, receive, with_headers)
+
+    return guarded

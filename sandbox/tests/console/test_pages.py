@@ -8,8 +8,9 @@ from urllib.parse import unquote
 
 import pytest
 from site_visitor import Visitor
+from starlette.requests import Request
 
-from sandbox.console import app
+from sandbox.console import app, key
 
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)>'
 LOADS = {"src", "href", "action", "data", "poster", "srcset", "formaction"}
@@ -71,6 +72,18 @@ def test_console_gives_the_key_to_this_browser_only(quick):
     assert "HttpOnly" in cookie and "SameSite=lax" in cookie and "Path=/console" in cookie
     key = (quick.clone / ".sandbox" / "account" / "console.key").stat()
     assert key.st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("left", [b"", b"\xff" * 24, b"short"])
+def test_key_that_is_broken_lets_nobody_in_and_is_made_anew(tmp_path, monkeypatch, left):
+    monkeypatch.setattr(key, "FILE", tmp_path / "key")
+    key.FILE.write_bytes(left)
+    asked = {"type": "http", "method": "GET", "path": "/console/", "server": ("localhost", 1)}
+    for query in (b"", b"key="):
+        request = Request(asked | {"headers": [], "query_string": query})
+        assert app.refusal(request).status_code == 403
+    made = key.key()
+    assert len(made) == 24 and key.key() == made and key.FILE.stat().st_mode & 0o777 == 0o600
 
 
 def test_cookies_of_other_programs_do_not_lock_the_student_out(visitor):

@@ -135,7 +135,6 @@ def ourselves(downloads: Answer) -> Answer:
 
     async def answer(asked: Asked, receive: Receive, send: Send) -> None:
         name, _, outcome = asked.path.removeprefix(state.SESSIONS).rpartition("/")
-        said: Any
         if asked.path == state.ROUTE:
             said = state.mended() if asked.scope["method"] == "POST" else state.found()
         elif asked.path.startswith(state.SESSIONS):

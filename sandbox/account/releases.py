@@ -57,9 +57,9 @@ def put_back(newest: str | None) -> bool:
     if end.taken_back:
         say(
             "This change of the alias moves it, on AWS too; here version "
-            f"{end.state.version} is live again"
+            f"{end.version} is live again"
         )
-    if end.state.chosen:
+    if end.chosen:
         return True
     if newest not in [found["Version"] for found in versions()]:
         return False

@@ -24,7 +24,7 @@ def deploy() -> None:
     """Deploy template.yml with the same command as on AWS; raises Mistake with its reasons."""
     with contextlib.suppress(*template.BROKEN):  # which CloudFormation says in its own words
         check(template.load(TEMPLATE.read_text(encoding="utf-8")))
-    if gone := state.mend():
+    if gone := state.mend().gone:
         say(f"Made anew, because somebody has deleted it: {', '.join(gone)}")
     last = next((event["EventId"] for event in events()), None)
     done = aws(

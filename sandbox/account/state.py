@@ -7,11 +7,12 @@ which a command as short as `url` would mostly consist.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hmac
 import json
 import re
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from sandbox import Mistake
@@ -28,9 +29,12 @@ LASTING = 600  # seconds that a proof is good for
 PATIENCE = 60  # seconds
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class State:
-    """The stack's outputs and template, the build projects, and the live version, if one is."""
+    """The stack's outputs and template, the build projects, and the live version, if one is.
+
+    Below, what has changed because we asked for it.
+    """
 
     outputs: dict[str, str]
     template: str
@@ -40,21 +44,9 @@ class State:
     weights: dict[str, float]  # the shares of other versions, 0 to 1
     chosen: bool  # whether a person or a build has made it so, not the template
 
-
-@dataclass(frozen=True)
-class Mended:
-    """What somebody had deleted of the stack, by its logical ids: the next deploy makes it anew."""
-
-    gone: list[str]
-
-
-@dataclass(frozen=True)
-class End:
-    """What a build, or a deploy, has left: the version it has put live, what was taken back."""
-
-    state: State
-    released: str | None
-    taken_back: list[dict[str, Any]]  # aliases, as GetAlias has them
+    gone: Sequence[str] = ()  # logical ids of what is deleted: the next deploy makes it anew
+    released: str | None = None  # the version that a build has put live
+    taken_back: Sequence[dict[str, Any]] = ()  # aliases, as GetAlias has them
 
 
 def found() -> State:
@@ -84,15 +76,16 @@ def found() -> State:
     return State(outputs, template, projects, version, description, weights, chosen)
 
 
-def mended() -> Mended:
+def mended() -> State:
     """Forget in the account's own process what is gone of the stack."""
     from sandbox.account import internals
     from sandbox.account.wraps import cloudformation
 
-    return Mended(cloudformation.forget_gone(internals.stacks.get(STACK) or {}))
+    gone = cloudformation.forget_gone(internals.stacks.get(STACK) or {})
+    return dataclasses.replace(found(), gone=gone)
 
 
-def ended(by: str, green: bool) -> End:
+def ended(by: str, green: bool) -> State:
     """End what a build or a deploy may do, and keep all that is so now; raises OSError.
 
     Unless it is green, what it has done to an alias is taken back; what others did stands.
@@ -109,7 +102,7 @@ def ended(by: str, green: bool) -> End:
     except OSError:
         aliases.take_back(by)
         raise
-    return End(found(), released, taken)
+    return dataclasses.replace(found(), released=released, taken_back=taken)
 
 
 def proof(path: str, until: int | None = None) -> str:
@@ -141,25 +134,24 @@ def answers() -> bool:
 
 def ask() -> State:
     """Ask the account; raises Mistake if it does not run or does not answer."""
-    return State(**request("GET", ROUTE, State))
+    return request("GET", ROUTE)
 
 
-def mend() -> list[str]:
-    """Let the next deploy make anew what is gone of the stack, and return what that is."""
-    return Mended(**request("POST", ROUTE, Mended)).gone
+def mend() -> State:
+    """Let the next deploy make anew what is gone of the stack."""
+    return request("POST", ROUTE)
 
 
-def end(by: str, green: bool) -> End:
+def end(by: str, green: bool) -> State:
     """Tell the account that a build, or a deploy, has ended, and what becomes of what it did.
 
     Raises Mistake if the account does not answer, or cannot write its state.
     """
-    said = request("POST", f"{SESSIONS}{by}/{GREEN if green else 'red'}", End)
-    return End(State(**said.pop("state")), **said)
+    return request("POST", f"{SESSIONS}{by}/{GREEN if green else 'red'}")
 
 
-def request(method: str, path: str, kind: type[State | Mended | End]) -> dict[str, Any]:
-    """Return the account's answer, of a kind of ours; raises Mistake if there is none of it."""
+def request(method: str, path: str) -> State:
+    """Return what the account answers; raises Mistake if there is no answer, or another one."""
     import http.client  # 20 ms, for those that need it
 
     host = endpoint().removeprefix("http://")
@@ -168,8 +160,8 @@ def request(method: str, path: str, kind: type[State | Mended | End]) -> dict[st
         connection.request(method, path, headers={HEADER: proof(path)})
         with connection.getresponse() as answer:
             said = json.loads(answer.read())
-        if answer.status == 200 and said.keys() == kind.__dataclass_fields__.keys():
-            return dict(said)
+        if answer.status == 200 and said.keys() == State.__dataclass_fields__.keys():
+            return State(**said)
         reason = said.get("message", "it is of another version of the sandbox")
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = str(error)

@@ -202,7 +202,7 @@ def session_of(build: Build) -> str:
     return f"AWSCodeBuild-{build.id}"
 
 
-def settle(build: Build, outcome: Outcome) -> tuple[Outcome, state.End | None]:
+def settle(build: Build, outcome: Outcome) -> tuple[Outcome, state.State | None]:
     """Let the account have the whole log, and end there what the build may do.
 
     Return how the build went if that cannot be done, and what it has left live.
@@ -228,7 +228,7 @@ def settle(build: Build, outcome: Outcome) -> tuple[Outcome, state.End | None]:
     return outcome, end
 
 
-def record(build: Build, outcome: Outcome, end: state.End | None) -> None:
+def record(build: Build, outcome: Outcome, end: state.State | None) -> None:
     """Keep how a build went, why, and what is live after it."""
     found = hints.Finding()
     with contextlib.suppress(OSError):
@@ -244,7 +244,7 @@ def record(build: Build, outcome: Outcome, end: state.End | None) -> None:
         said=found.said,
         hint=found.hint or outcome.hint,
         told=found.line,
-        live_after=end.state.version if end else build.live_before,
+        live_after=end.version if end else build.live_before,
         released=end.released if end else None,
         taken_back=", ".join(map(releases.named, end.taken_back)) if end else "",
         exported=dict(outcome.exported),

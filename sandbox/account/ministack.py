@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from sandbox.account import keys
+from sandbox.account import keys, state
 from sandbox.account.emulator import UNREADABLE
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def main(console: App | None = None, builds: Actions | None = None) -> None:
 
     `console` answers what is below /console, `builds` CodeBuild's API.
     """
+    state.is_here = True
     os.environ.update(keys.variables(keys.ROOT))  # MiniStack looks here for root's
 
     from ministack import app

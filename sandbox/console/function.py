@@ -1,67 +1,82 @@
-"""The page of the function: its versions, the code in them, and what it has logged."""
+"""The function as its page shows it: its versions, the code in them, its log, its answers.
+
+A page is made in the account's own process, which knows all that without asking itself.
+"""
 
 from __future__ import annotations
 
 import difflib
+import http.client
 import io
+import time
 import zipfile
 from dataclasses import dataclass
 from typing import Any
-
-from sandbox.account import releases, stack
-from sandbox.account.clients import client
-from sandbox.laptop.network import direct, is_loopback
+from urllib.parse import quote, urlsplit
 
 VERSIONS = 50  # the newest, on one page
 FILES, TEXT = 20, 64 << 10  # of a version's code: so many files, and so many bytes of each
 LINES = 100  # of the function's log
+BODY = 64 << 10  # bytes of an answer
+PATIENCE = 35  # seconds; API Gateway gives up after 30
 
 
 @dataclass(frozen=True)
 class Version:
-    """A published version of the function."""
+    """A published version of the function; `content` is its zip file."""
 
     number: str
     commit: str
     size: int
     sha256: str
     modified: str
+    content: bytes
 
 
-def versions() -> list[Version]:
-    """Return the published versions, the newest first."""
-    found = [
+@dataclass(frozen=True)
+class Answer:
+    """What the endpoint has answered to which address, and after how many milliseconds."""
+
+    sent: str
+    status: int
+    reason: str
+    headers: tuple[tuple[str, str], ...]
+    body: str
+    milliseconds: float
+    is_cut: bool = False
+
+
+def record_of(name: str) -> dict[str, Any]:
+    """Return what the account holds of a function."""
+    from sandbox.account import internals  # loads all of MiniStack
+
+    return internals.functions.get(name) or {"config": {"FunctionName": name}, "versions": {}}
+
+
+def versions(name: str) -> list[Version]:
+    """Return the published versions of a function, the newest first."""
+    found = record_of(name)["versions"]
+    return [
         Version(
-            each["Version"],
-            each.get("Description", ""),
-            each.get("CodeSize", 0),
-            each.get("CodeSha256", ""),
-            each.get("LastModified", "")[:19].replace("T", " "),
+            number,
+            found[number]["config"].get("Description", ""),
+            found[number]["config"].get("CodeSize", 0),
+            found[number]["config"].get("CodeSha256", ""),
+            found[number]["config"].get("LastModified", "")[:19].replace("T", " "),
+            found[number].get("code_zip") or b"",
         )
-        for each in releases.versions()
+        for number in sorted(found, key=int, reverse=True)[:VERSIONS]
     ]
-    return found[::-1]
 
 
-def code(version: str) -> dict[str, str]:
-    """Return the files in a version's code as texts; what is no text is named only."""
+def code(content: bytes) -> dict[str, str]:
+    """Return the files in a zip file as texts; what is no text is named only."""
     try:
-        with zipfile.ZipFile(io.BytesIO(content_of(version))) as archive:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
             return {entry.filename: text_of(archive, entry) for entry in entries[:FILES]}
     except Exception:  # zipfile raises whatever a broken archive brings it to
         return {}
-
-
-def content_of(version: str) -> bytes:
-    """Return a version's zip file."""
-    name = stack.output("FunctionName")
-    found = client("lambda").get_function(FunctionName=name, Qualifier=version)
-    where = found["Code"].get("Location", "")
-    if not is_loopback(where):
-        return b""
-    with direct().open(where, timeout=30) as answer:
-        return bytes(answer.read())
 
 
 def text_of(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> str:
@@ -92,23 +107,46 @@ def difference(before: dict[str, str], after: dict[str, str]) -> list[tuple[str,
     return lines
 
 
-def recent_lines(function: str) -> list[tuple[int, str]]:
-    """Return the last lines that the function has logged: milliseconds since 1970, and text.
+def recent_lines(name: str) -> list[tuple[int, str]]:
+    """Return the last lines that a function has logged: milliseconds since 1970, and text.
 
     The newest one is the first: it is in sight without scrolling.
     """
-    logs = client("logs")
-    group = f"/aws/lambda/{function}"
-    streams: list[dict[str, Any]] = logs.describe_log_streams(
-        logGroupName=group, orderBy="LastEventTime", descending=True, limit=5
-    )["logStreams"]
-    found: list[tuple[int, str]] = []
-    for stream in streams:
-        events = logs.get_log_events(
-            logGroupName=group,
-            logStreamName=stream["logStreamName"],
-            limit=LINES,
-            startFromHead=False,
-        )["events"]
-        found += [(event["timestamp"], event["message"].rstrip("\n")) for event in events]
+    from sandbox.account import environments, internals
+
+    group = internals.log_groups.get(environments.log_group(record_of(name)["config"])) or {}
+    found = [
+        (event["timestamp"], event["message"].rstrip("\n"))
+        for stream in [*group.get("streams", {}).values()]
+        for event in stream["events"][-LINES:]
+    ]
     return sorted(found, key=lambda each: each[0])[-LINES:][::-1]
+
+
+def call(url: str, query: str) -> Answer:
+    """Call the endpoint as a browser would and return its answer; follows no redirection.
+
+    Raises OSError if there is none.
+    """
+    parts = urlsplit(url)
+    target = parts.path + ("?" + quote(query, safe="=&%+;,/?:@!$'()*~") if query else "")
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE)
+    start = time.perf_counter()
+    try:
+        connection.request("GET", target)
+        response = connection.getresponse()
+        body = response.read(BODY + 1)
+        took = 1000 * (time.perf_counter() - start)
+    except http.client.HTTPException as error:
+        raise OSError(f"the answer is no HTTP: {error!r}") from None
+    finally:
+        connection.close()
+    return Answer(
+        f"{parts.scheme}://{parts.netloc}{target}",
+        response.status,
+        response.reason,
+        tuple(response.getheaders()[:100]),
+        body[:BODY].decode(errors="replace"),
+        took,
+        len(body) > BODY,
+    )

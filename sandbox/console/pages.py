@@ -10,15 +10,14 @@ from itertools import islice
 from typing import Any
 
 from sandbox import Mistake
-from sandbox.account import stack
-from sandbox.account.releases import FIRST
-from sandbox.account.state import ALIAS
+from sandbox.account import releases, stack
+from sandbox.account.state import ALIAS, State
 from sandbox.builds import progress, records
 from sandbox.builds.records import Build
 from sandbox.codebuild.buildspec import PHASES
 from sandbox.codebuild.project import Project
 from sandbox.codebuild.reports import Report
-from sandbox.console import chart, live, log_page
+from sandbox.console import chart, log_page
 from sandbox.console import function as function_page
 from sandbox.console.render import label
 from sandbox.laptop import paths
@@ -31,8 +30,8 @@ SECRET = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIAL|PRIVATE", re.IGNOR
 
 def state() -> dict[str, Any]:
     """Return what all pages watch."""
-    last, now = records.newest(), live.now.get()
-    seen: list[object] = [now]
+    last, now = records.newest(), live()
+    seen: list[object] = [now and (now.outputs, now.version, now.weights)]
     if last:
         running = records.unfinished()
         seen += [last.number, last.status, *((each.number, each.status) for each in running)]
@@ -71,9 +70,16 @@ def told(build: Build | None) -> str:
     return f"Build {build.number} is {'queued' if build.status == 'QUEUED' else 'in progress'}"
 
 
+def live() -> State | None:
+    """Return what the account says if a version is live."""
+    with contextlib.suppress(Mistake):
+        return releases.live()
+    return None
+
+
 def common() -> dict[str, Any]:
     """Return what each page needs."""
-    return {"state": state(), "live": live.now.get(), "folder": paths.ROOT.name}
+    return {"state": state(), "live": live(), "folder": paths.ROOT.name}
 
 
 def project(before: str | None = None) -> dict[str, Any]:
@@ -83,12 +89,15 @@ def project(before: str | None = None) -> dict[str, Any]:
         numbers = [number for number in numbers if number < int(before)]
     builds = list(filter(None, map(records.load, numbers[:HISTORY])))
     last = records.newest()
-    now = live.now.get()
+    now, url = live(), ""
+    with contextlib.suppress(Mistake):
+        url = stack.url()
     drawn = list(islice(records.newest_first(), chart.BARS + 1))[::-1]
     released = next((each for each in drawn[::-1] if each.released), None)
     is_moved = now and released and (now.version != released.released or now.weights)
     return common() | {
         "title": "hello_user",
+        "url": url,
         "projects": projects(),
         "builds": builds,
         "more": numbers[HISTORY - 1] if len(numbers) > HISTORY else None,
@@ -96,7 +105,7 @@ def project(before: str | None = None) -> dict[str, Any]:
         "newest": last,
         "phases": picture(last) if last else [],
         "moved": released if is_moved else None,  # by hand, since a build has released
-        "since": since(now.version, drawn) if now else None,
+        "since": since(str(now.version), drawn) if now else None,
         "answer": None,
         "failure": "",
         "query": "user=CI CD Developer",
@@ -112,13 +121,10 @@ def projects() -> list[tuple[Project, Build | None]]:
 
 def called(query: str) -> dict[str, Any]:
     """Call the endpoint, and return the values of the page with its answer."""
-    now = live.now.get()
     found: dict[str, Any] = {}
     try:
-        if not now:
-            raise OSError("the account gives no endpoint")
-        found["answer"] = live.call(now.url, query)
-    except OSError as error:
+        found["answer"] = function_page.call(stack.url(), query)
+    except (OSError, Mistake) as error:
         found["failure"] = str(error)
     return project() | {"query": query} | found
 
@@ -245,21 +251,22 @@ def function(version: str) -> dict[str, Any]:
     now = values["live"]
     if not now:
         return values
-    values["versions"] = function_page.versions()[: function_page.VERSIONS]
-    numbers = [each.number for each in values["versions"]]
+    name = now.outputs["FunctionName"]
+    values["versions"] = function_page.versions(name)
+    contents = {each.number: each.content for each in values["versions"]}
+    numbers = [*contents]
     chosen = version if version in numbers else now.version
     values["chosen"] = chosen
     # A red build may have published one: that is no way back.
-    good = {FIRST, now.version, *dict(now.weights), *records.green_versions()}
+    good = {releases.FIRST, now.version, *now.weights, *records.green_versions()}
     values["never_live"] = {*numbers} - good
     if chosen in numbers:
         older = numbers[numbers.index(chosen) + 1 :]
         values["before"] = older[0] if older else None
         values["back"] = next((number for number in older if number in good), None)
-        values["code"] = function_page.code(chosen)
+        values["code"] = function_page.code(contents[chosen])
         if older:
-            before = function_page.code(older[0])
+            before = function_page.code(contents[older[0]])
             values["diff"] = function_page.difference(before, values["code"])
-    with contextlib.suppress(Exception):  # it has logged nothing yet, or its group is gone
-        values["lines"] = function_page.recent_lines(now.function)
+    values["lines"] = function_page.recent_lines(name)
     return values

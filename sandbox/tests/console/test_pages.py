@@ -104,6 +104,22 @@ def test_pages_ask_nothing_of_the_function(visitor, quick):
     assert logged() == before
 
 
+def test_pages_know_what_is_live_without_a_key_of_the_account(visitor, quick):
+    """They are made in its own process, which need not ask itself, nor sign what it asks."""
+    live = quick.live()
+    quick.client("lambda").invoke(FunctionName="hello_user", Qualifier="live")
+    folder = quick.clone / ".sandbox" / "account"
+    (folder / "keys.json").rename(folder / "away")
+    try:
+        project, function = visitor.get("/console/"), visitor.get("/console/function")
+    finally:
+        (folder / "away").rename(folder / "keys.json")
+    assert f"version {live}" in project and "/_aws/execute-api/" in project
+    assert "hello_user-tests" in project
+    assert f"Code of version {live}" in function and "def hello_user_handler" in function
+    assert "REPORT RequestId" in function
+
+
 def test_build_is_stopped_on_its_page(visitor, quick):
     quick.say("long", "sleep 300")
     push = quick.start_push()

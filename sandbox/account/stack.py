@@ -106,18 +106,8 @@ def url() -> str:
 
 
 def projects() -> list[Project]:
-    """Return the build projects as the account has them, in the order of the template.
-
-    The webhook and the log group are the template's, as BatchGetProjects of MiniStack has none.
-    """
-    said = state.ask()
-    text = template.load(said.template) if said.template else {"Resources": {}}
-    order = [*text["Resources"], *said.projects]
-    return [
-        read_project(said.projects[name], text["Resources"].get(name, {}), text)
-        for name in dict.fromkeys(order)
-        if name in said.projects
-    ]
+    """Return the build projects as the account has them, in the order of the template."""
+    return [*map(read_project, state.ask().projects)]
 
 
 def project(name: str = "") -> Project:
@@ -130,11 +120,13 @@ def project(name: str = "") -> Project:
     )
 
 
-def read_project(
-    found: Mapping[str, Any], resource: Mapping[str, Any], text: Mapping[str, Any]
-) -> Project:
-    """Return a build project from what the account says of it and its resource in a template."""
-    properties = resource.get("Properties", {})
+def read_project(found: Mapping[str, Any]) -> Project:
+    """Return a build project from what the account says of it.
+
+    The webhook and the log group are the template's, as BatchGetProjects of MiniStack has none.
+    """
+    properties = found["properties"]
+    logs = (properties.get("LogsConfig") or {}).get("CloudWatchLogs") or {}
     to = found.get("artifacts") or {}
     place = [to.get("location"), (to.get("path") or "").strip("/"), to.get("name") or found["name"]]
     return Project(
@@ -149,7 +141,7 @@ def read_project(
         timeout_minutes=found["timeoutInMinutes"],
         variables=tuple(found["environment"].get("environmentVariables", [])),
         artifacts="/".join(filter(None, place)) if to.get("type") == "S3" else "",
-        log_group=template.log_group(properties, text) or f"/aws/codebuild/{found['name']}",
+        log_group=logs.get("GroupName") or f"/aws/codebuild/{found['name']}",
         filter_groups=tuple(template.filter_groups(properties)),
         passed_over=template.passed_over(properties),
     )

@@ -32,14 +32,14 @@ is_here = False  # whether this is the account's own process, which need not ask
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """The stack's outputs and template, the build projects, and the live version, if one is.
+    """The stack's outputs, the build projects, and the live version, if one is.
 
     Below, what has changed because we asked for it.
     """
 
     outputs: dict[str, str]
-    template: str
-    projects: dict[str, dict[str, Any]]  # by logical id, as BatchGetProjects says it
+    # In the template's order, as BatchGetProjects says them, with the `properties` there.
+    projects: Sequence[dict[str, Any]]
     version: str | None
     description: str
     weights: dict[str, float]  # the shares of other versions, 0 to 1
@@ -65,16 +65,20 @@ def found() -> State:
     description = versions.get(version, function).get("config", {}).get("Description", "")
     move = (function.get("moves", {}).get(ALIAS) or [{"by": ""}])[-1]
     chosen = bool(version and move["by"]) and move["alias"] == alias
-    # One that another hand has made has no logical id.
-    logical = {
-        each.get("PhysicalResourceId"): name
-        for name, each in [*stack.get("_resources", {}).items()]  # which a deploy may change
-        if each.get("ResourceType") == "AWS::CodeBuild::Project"
+    resources, template = stack.get("_resources", {}), stack.get("_template") or {}
+    in_order = [resources.get(name) for name in [*template.get("Resources", {})]]
+    of_template = {
+        each["PhysicalResourceId"]: each["Properties"]
+        for each in in_order
+        if each and each["ResourceType"] == "AWS::CodeBuild::Project"
     }
-    projects = {logical.get(name, f"/{name}"): each for name, each in internals.projects.items()}
+    projects = [
+        {**known, "properties": of_template.get(name, {})}
+        for name in dict.fromkeys([*of_template, *internals.projects])
+        if (known := internals.projects.get(name))
+    ]
     weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
-    template = stack.get("_template_body", "")
-    return State(outputs, template, projects, version, description, weights, chosen)
+    return State(outputs, projects, version, description, weights, chosen)
 
 
 def mended() -> State:

@@ -82,7 +82,7 @@ def settings(value: Any, name: str = "") -> Iterator[str]:
 def is_on(value: Any) -> bool:
     """Tell whether a property says more than that something is off, or is left out."""
     if isinstance(value, dict):
-        return value != {"Ref": "AWS::NoValue"} and any(map(is_on, value.values()))
+        return any(map(is_on, value.values()))
     return str(value).lower() not in OFF
 
 
@@ -92,15 +92,6 @@ def filter_groups(properties: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
     webhook = str(triggers.get("Webhook", "")).lower()
     groups = [] if webhook == "false" else list(triggers.get("FilterGroups") or [])
     return groups or ([[]] if webhook == "true" else [])
-
-
-def log_group(properties: Mapping[str, Any], template: Mapping[str, Any]) -> str | None:
-    """Return the name of the log group of a project's builds, if the template gives one."""
-    name = properties.get("LogsConfig", {}).get("CloudWatchLogs", {}).get("GroupName")
-    if isinstance(name, dict):
-        group = template["Resources"].get(name.get("Ref"), {})
-        name = group.get("Properties", {}).get("LogGroupName")
-    return name if isinstance(name, str) else None
 
 
 def buildspec_of_project() -> str:

@@ -21,11 +21,12 @@ def test_state_is_what_the_api_says(asked):
     [stack] = stacks.describe_stacks(StackName=state.STACK)["Stacks"]
     outputs = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
     assert found.outputs == outputs and outputs["FunctionName"] == "hello_user"
-    assert found.template == stacks.get_template(StackName=state.STACK)["TemplateBody"]
-    for resource, name in (("BuildProject", "hello_user"), ("TestProject", "hello_user-tests")):
+    assert [each["name"] for each in found.projects] == ["hello_user", "hello_user-tests"]
+    for known in found.projects:
+        name, group = known["name"], {"GroupName": f"/aws/codebuild/{known['name']}"}
+        assert known["properties"]["LogsConfig"]["CloudWatchLogs"].items() >= group.items()
         [project] = asked.client("codebuild").batch_get_projects(names=[name])["projects"]
         shown = {"arn", "name", "serviceRole", "source", "environment", "timeoutInMinutes"}
-        known = found.projects[resource]
         assert shown <= {key for key in project if known[key] == project[key]}
     assert found.version == version
     assert found.weights == {}

@@ -467,7 +467,7 @@ def project_with(text: str) -> dict:
         ("LogsConfig: {CloudWatchLogs: {Status: ENABLED}, S3Logs: {Status: DISABLED}}", []),
         ("LogsConfig: {CloudWatchLogs: {StreamName: x}}", ["LogsConfig.CloudWatchLogs.StreamName"]),
         ("Triggers: {Webhook: true, BuildType: BUILD_BATCH}", ["Triggers.BuildType"]),
-        ("Tags: [{Key: a, Value: b}]\nCache: !Ref AWS::NoValue", []),
+        ("Tags: [{Key: a, Value: b}]", []),
     ],
 )
 def test_properties_that_no_build_here_honours_are_named(text, names):

@@ -105,6 +105,8 @@ def environment(port: int) -> dict[str, str]:
         "S3_DATA_DIR": str(KEPT / "s3"),
         "TMPDIR": str(ACCOUNT / "tmp"),
         "SERVICES": SERVICES,
+        # Invocations at a time; an AWS account may have 1,000, or 10, and a laptop less room.
+        "LAMBDA_ACCOUNT_CONCURRENCY": "100",
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "DOCKER_HOST": f"unix://{ACCOUNT}/no-docker",  # never touch the student's containers

@@ -199,7 +199,7 @@ WAITING: list[Environment] = []  # the one that has worked last is the last
 
 def key_of(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what tells the environments of one version from all others."""
-    return tuple(str(config.get(name)) for name in ("FunctionArn", "Version", "RevisionId"))
+    return tuple(str(config.get(name)) for name in ("FunctionName", "Version", "RevisionId"))
 
 
 def take(record: Mapping[str, Any]) -> tuple[Environment, bool]:

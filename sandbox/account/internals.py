@@ -19,7 +19,6 @@ WRITTEN_FOR = "1.5.33"
 credential_failure = app._credential_failure
 authorization_type = app._execute_api_authorization_type
 as_json = persistence._json_default
-state_version = persistence._state_format_version
 
 is_root_key = iam_evaluator._is_root_key
 lambda_action = iam_actions._lambda_action
@@ -46,6 +45,7 @@ sessions = sts._sessions
 
 functions = lambda_svc._functions
 execute_function = lambda_svc._execute_function
+dispatch_function = lambda_svc._execute_function_dispatch
 schedule_state_transition = lambda_svc._schedule_state_transition
 get_function = lambda_svc._get_function
 prune_code = lambda_svc._prune_orphan_code_blobs

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import collections
 import json
 import signal
-import threading
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sandbox.account import function_logs, internals
@@ -17,67 +14,40 @@ from sandbox.account.environments import Environment, give_back, log_group, take
 from sandbox.account.runtime import TASK_ROOT
 
 INIT = 10.0  # seconds: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
-AT_ONCE = 100  # invocations; an AWS account may have 1,000 of them, or 10, and a laptop less room
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What an invocation has come to: an answer in JSON and the log, line by line.
+def known_as(record: Mapping[str, Any], arn: str, trace: str = "") -> dict[str, Any]:
+    """Return a version of a function as MiniStack invokes it, under the name `arn`."""
+    config = {**record["config"], "FunctionArn": arn}
+    function = internals.functions.get(config["FunctionName"]) or {}
+    reserved = function.get("concurrency")  # which all versions share
+    return {**record, "config": config, "concurrency": reserved, "trace": trace or new_trace()}
 
-    `failed` is a failure of the function; `throttled` says why Lambda has not invoked it at all.
+
+def run(record: Mapping[str, Any], event: Any, request_id: str) -> dict[str, Any]:
+    """Run the function in an environment, end that if it is of no more use, and write the log.
+
+    `event` is JSON, if it is bytes. Return what MiniStack makes of an invocation, with the answer
+    as it is in `text`, and the log stream.
     """
-
-    body: bytes = b""
-    log: tuple[str, ...] = ()
-    failed: bool = False
-    throttled: str = ""
-    stream: tuple[str, str] = ("", "")
-
-    def add_to_log(self, line: str) -> None:
-        """Write a line into the log stream of the environment that has answered."""
-        function_logs.put(*self.stream, (line,))
-
-
-RUNNING: collections.Counter[str] = collections.Counter()
-LOCK = threading.Lock()
-
-
-def invoke(record: Mapping[str, Any], arn: str, event: bytes, trace: str = "") -> Outcome:
-    """Invoke a version of a function, under the name `arn` of it, with an event in JSON."""
-    name = record["config"]["FunctionName"]
-    reserved = (internals.functions.get(name) or {}).get("concurrency")
-    with LOCK:
-        if reserved is not None and RUNNING[name] >= reserved:
-            return Outcome(throttled="ReservedFunctionConcurrentInvocationLimitExceeded")
-        if RUNNING.total() >= AT_ONCE:
-            return Outcome(throttled="ConcurrentInvocationLimitExceeded")
-        RUNNING[name] += 1
-    try:
-        return run(record, arn, event, trace or new_trace())
-    finally:
-        with LOCK:
-            RUNNING[name] -= 1
-
-
-def run(record: Mapping[str, Any], arn: str, event: bytes, trace: str) -> Outcome:
-    """Run the function in an environment, end that if it is of no more use, and write the log."""
-    config, request_id = record["config"], str(uuid.uuid4())
+    event = event if isinstance(event, bytes) else json.dumps(event).encode()
+    config = record["config"]
     timeout = float(config.get("Timeout", 3))
     started = time.monotonic()
     try:
         environment, new = take(record)
     except Exception as error:  # the zip may be anything, and the machine full
         text = f"the function's process could not be started: {error}"
-        return Outcome(described("ServiceException", text), (text,), failed=True)
+        return result(described("ServiceException", text), (text,), failed=True)
     frame = environment.frame(b"ne", started + INIT) if new else ("n", b"")
     initialized = time.monotonic()
     ready = frame is not None and frame[0] == "n"
     if ready:
         fields = {
             "invoke_id": request_id,
-            "invoked_function_arn": arn,
+            "invoked_function_arn": config["FunctionArn"],
             "deadline_time_in_ms": int((time.time() + timeout) * 1000),
-            "x_amzn_trace_id": trace,
+            "x_amzn_trace_id": record.get("trace") or new_trace(),
             "content_type": "application/json",
             **dict.fromkeys(("client_context", "cognito_identity", "tenant_id", "invocation_id")),
             "size": len(event),
@@ -93,8 +63,19 @@ def run(record: Mapping[str, Any], arn: str, event: bytes, trace: str) -> Outcom
     else:
         environment.end()
     log = function_logs.write(config, environment, request_id, words, took, status)
-    stream = log_group(config), environment.stream
-    return Outcome(body, log, frame is None or frame[0] != "r", stream=stream)
+    failed = frame is None or frame[0] != "r"
+    return result(body, log, failed) | {"stream": (log_group(config), environment.stream)}
+
+
+def result(text: bytes, log: tuple[str, ...], failed: bool) -> dict[str, Any]:
+    """Return what an invocation has come to, in MiniStack's form."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = text.decode(errors="replace")
+    said = "".join(f"{line}\n" for line in log)
+    kind = "Unhandled" if failed else None
+    return {"body": body, "text": text, "error": failed, "function_error": kind, "log": said}
 
 
 def answer(

@@ -18,8 +18,8 @@ from ministack.core.concurrency import run_reentrant
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import apigateway
 
-from sandbox.account import function_limits, internals
-from sandbox.account.invocations import invoke, new_trace
+from sandbox.account import function_limits, function_logs, internals
+from sandbox.account.invocations import known_as, new_trace
 from sandbox.account.wraps import wrap
 from sandbox.account.wraps.awslambda import drawn, is_python, named
 
@@ -63,16 +63,18 @@ async def function_answers_a_request(
     payload = json.dumps(event).encode()
     if len(payload) > function_limits.EVENT:
         return refused(413, "Request Entity Too Large")
-    trace = event["headers"]["x-amzn-trace-id"]
-    outcome = await run_reentrant(invoke, record, arn, payload, trace, thread_name="http-api")
+    known = known_as(record, arn, event["headers"]["x-amzn-trace-id"])
+    said = await run_reentrant(internals.execute_function, known, payload)
     answer = refused(500, "Internal Server Error")
-    if outcome.throttled:
+    if said.get("throttle"):
         answer = refused(503, "Service Unavailable")
-    elif not outcome.failed:
+    elif not said["error"]:
         try:
-            answer = answer_of(outcome.body)
+            answer = answer_of(said["text"])
         except Unusable as why:  # on AWS it stands in the access log of a stage that has one
-            outcome.add_to_log(f"[ERROR] API Gateway cannot use this answer: {why}")
+            group, stream = said["stream"]
+            line = f"[ERROR] API Gateway cannot use this answer: {why}"
+            function_logs.put(group, stream, (line,))
     answer[1]["apigw-requestid"] = event["requestContext"]["requestId"]
     return answer
 

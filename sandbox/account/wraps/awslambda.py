@@ -16,7 +16,7 @@ from ministack.core.responses import error_response_json
 from ministack.services import lambda_svc
 
 from sandbox.account import function_limits, function_updates, internals
-from sandbox.account.invocations import Outcome, invoke
+from sandbox.account.invocations import known_as, run
 from sandbox.account.wraps import wrap
 
 FUNCTION = re.compile(r"/[^/]+/functions/([^/]+)(?:/(.+))?$")
@@ -128,42 +128,27 @@ async def invoked(
     if kind == "DryRun":
         return 204, answered, b""
     if kind == "Event":
-        known = {**record, "config": {**record["config"], "FunctionArn": arn}}
-        lambda_svc.invoke_async_with_retry(known, json.loads(event))
+        lambda_svc.invoke_async_with_retry(known_as(record, arn), json.loads(event))
         return 202, answered, b""
-    outcome = await run_reentrant(invoke, record, arn, event, thread_name="invoke")
-    if outcome.throttled:
-        said = throttled(outcome)
-        return 429, {"Content-Type": "application/json"}, json.dumps(said).encode()
-    if outcome.failed:
-        answered["X-Amz-Function-Error"] = "Unhandled"
+    said = await run_reentrant(internals.execute_function, known_as(record, arn), event)
+    if said.get("throttle"):
+        why = {**said["body"], "Type": "User", "message": "Rate Exceeded."}
+        return 429, {"Content-Type": "application/json"}, json.dumps(why).encode()
+    if said["error"]:
+        answered["X-Amz-Function-Error"] = said["function_error"]
     if headers.get("x-amz-log-type", "").lower() == "tail":
-        log = "".join(f"{line}\n" for line in outcome.log).encode()
-        answered["X-Amz-Log-Result"] = base64.b64encode(log[-4096:]).decode()
-    return 200, {"Content-Type": "application/json", **answered}, outcome.body
+        answered["X-Amz-Log-Result"] = base64.b64encode(said["log"].encode()[-4096:]).decode()
+    return 200, {"Content-Type": "application/json", **answered}, said["text"]
 
 
-def throttled(outcome: Outcome) -> dict[str, str]:
-    """Return the error of Lambda's for what it does not invoke."""
-    kind, text = "TooManyRequestsException", "Rate Exceeded."
-    return {"__type": kind, "Reason": outcome.throttled, "Type": "User", "message": text}
-
-
-@wrap(internals.execute_function)
-def function_runs_in_an_environment(original: Any, func: Any, event: Any) -> Any:
+@wrap(internals.dispatch_function)
+def function_runs_in_an_environment(
+    original: Any, func: Any, config: Any, event: Any, request_id: str, started: float
+) -> Any:
     """Run a Python function in an environment of ours, whoever invokes it."""
-    if not is_python(func):
-        return original(func, event)
-    arn = func["config"].get("FunctionArn", "")
-    outcome = invoke(func, arn, json.dumps(event).encode())
-    if outcome.throttled:
-        return {"throttle": True, "error": True, "body": throttled(outcome), "log": ""}
-    try:
-        body = json.loads(outcome.body)
-    except ValueError:
-        body = outcome.body.decode(errors="replace")
-    log = "\n".join(outcome.log)
-    return {"body": body, "error": outcome.failed, "function_error": "Unhandled", "log": log}
+    if is_python(func):
+        return run(func, event, request_id)
+    return original(func, config, event, request_id, started)
 
 
 def named(name: str) -> tuple[str, str | None]:

@@ -30,7 +30,6 @@ READS = re.compile(
 PENDING: set[str] = set()  # services whose change is not on the disk yet
 REFERENCE = re.compile(r'"code_blob_ref": "(\w+)"')
 FLUSHED: set[str] = set()  # the zips that this process has seen to be on the disk
-ORPHANS: list[Any] = []
 
 
 class Unreadable(Exception):
@@ -38,9 +37,8 @@ class Unreadable(Exception):
 
 
 @wrap(internals.prune_code)
-def code_goes_after_what_names_it(original: Any, referenced: set[str]) -> None:
-    """Delete no zip before the file that names it is written anew; MiniStack does it before."""
-    ORPHANS[:] = [lambda: original(referenced)]
+def code_stays_while_a_file_names_it(original: Any, referenced: set[str]) -> None:
+    """Delete no zip before the file that names it is written anew: see `keep`."""
 
 
 def note(service: str, action: str | None, principal: str) -> bool:
@@ -68,13 +66,14 @@ def keep(*services: str) -> None:
     for name, text in texts.items():
         write(FOLDER / f"{name}.json", text)
         PENDING.remove(name)
-    while ORPHANS:
-        ORPHANS.pop()()
+    if "lambda" in texts:
+        internals.prune_code({*REFERENCE.findall(texts["lambda"])})
 
 
 def text_of(name: str) -> str:
     """Return the state of a service as load_state reads it; this writes the code of versions."""
-    version = internals.state_version(name)
+    formats = persistence.SERVICE_STATE_FORMAT_VERSIONS
+    version = formats.get(name, persistence.STATE_FORMAT_VERSION)
     state = {"__ministack_format__": version, "payload": state_of(SERVICES[name])}
     return json.dumps(state, default=internals.as_json)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ class Finding:
     said: str = ""
     hint: str = ""
     line: str = ""
+    place: int | None = None  # the byte of the log at which it begins
 
 
 NO_TEST = Finding(
@@ -47,15 +49,24 @@ EMPTY = f"a file that the command for the zip names is not there: name the right
 
 
 def find(log: Path, done: Progress, outcome: Outcome) -> Finding:
-    """Return what the log and the reports tell of the command for which a build has failed."""
+    """Return what the log and the reports tell of the command for which a build has failed.
+
+    Its place is the end of the command's output if no line tells it.
+    """
     command = failing(done.phases, outcome.phase, outcome.reason)
     if not command:
         return Finding()
     with open(log, "rb") as stream:
         stream.seek(max(command.output or 0, (command.end or 0) - END))
-        output = stream.read((command.end or 0) - stream.tell()).decode(errors="replace")
+        at = stream.tell()
+        output = stream.read((command.end or 0) - at)
     cases = [case for report in outcome.reports for case in report.cases if case.status in BAD]
-    return explain(output, command.text, command.status or 0, cases)
+    found = explain(output.decode(errors="replace"), command.text, command.status or 0, cases)
+    for line in output.split(b"\n"):
+        if found.line and line.decode(errors="replace").strip() == found.line:
+            break
+        at += len(line) + 1
+    return dataclasses.replace(found, place=min(at, command.end or 0))
 
 
 def explain(output: str, command: str, status: int, cases: Sequence[Case] = ()) -> Finding:

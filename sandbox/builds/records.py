@@ -37,7 +37,7 @@ class Build(Request):
     reason: str = ""
     said: str = ""
     hint: str = ""
-    told: str = ""  # the line of the log that `said` is of
+    place: int | None = None  # the byte of the log at which the line begins that `said` is of
     ended: float | None = None
     live_before: str | None = None
     live_after: str | None = None

@@ -243,7 +243,7 @@ def record(build: Build, outcome: Outcome, end: state.State | None) -> None:
         reason=outcome.reason,
         said=found.said,
         hint=found.hint or outcome.hint,
-        told=found.line,
+        place=found.place,
         live_after=end.version if end else build.live_before,
         released=end.released if end else None,
         taken_back=", ".join(map(releases.named, end.taken_back)) if end else "",

@@ -6,8 +6,10 @@ have 128 MB: of each piece its first and last part are read, never the whole.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from sandbox.builds.progress import Command, Phase
 from sandbox.console.render import size as in_short
@@ -26,7 +28,7 @@ class Piece:
 
     phase: int
     start: int
-    end: int | None  # None: it is still growing
+    end: int
     command: Command | None = None
 
     @property
@@ -37,69 +39,66 @@ class Piece:
 
 def pieces(phases: tuple[Phase, ...], size: int) -> list[Piece]:
     """Return the pieces of a log in their order; `size` is how much of it there is."""
-    found: list[Piece] = []
-    at = 0
+    found, at = [], 0
     for index, phase in enumerate(phases):
         for command in phase.commands:
             found.append(Piece(index, at, command.start))
-            output = command.output if command.output is not None else size
-            found.append(Piece(index, output, command.end, command))
-            at = command.end if command.end is not None else size
-        later = phases[index + 1].start if index + 1 < len(phases) else None
-        running = phase.commands and phase.commands[-1].end is None and phase.ended is None
-        if not running:
-            found.append(Piece(index, at, later))
-        at = later if later is not None else size
-    if not phases:
-        found.append(Piece(-1, 0, None))
-    return [
-        piece for piece in found if piece.command or piece.end is None or piece.end > piece.start
-    ]
+            output = size if command.output is None else command.output
+            at = size if command.end is None else min(command.end, size)
+            found.append(Piece(index, output, at, command))
+        later = phases[index + 1].start if index + 1 < len(phases) else size
+        found.append(Piece(index, at, min(later, size)))
+        at = later
+    found = found or [Piece(-1, 0, size)]
+    return [piece for piece in found if piece.command or piece.end > piece.start]
 
 
-def shown(path: Path, phases: tuple[Phase, ...]) -> list[tuple[Piece, list[Part]]]:
+def shown(
+    path: Path, phases: tuple[Phase, ...], place: int | None = None, hint: str = ""
+) -> list[tuple[Piece, list[Part]]]:
     """Return the pieces of a log with their text, together never more than a browser takes.
 
-    Raises OSError if the log cannot be read.
+    At `place` is the line that tells why a command has failed, which is marked, and has the hint
+    beside it. Raises OSError if the log cannot be read.
     """
     found, left = [], WHOLE
     with open(path, "rb") as stream:
         size = stream.seek(0, 2)
         for piece in pieces(phases, size):
-            limit = END if left > 0 else SHORT
-            end = size if piece.end is None else min(piece.end, size)
-            stream.seek(piece.start)
-            head = stream.read(max(0, min(end - piece.start, 2 * limit)))
-            parts = [("", head.decode(errors="replace"))]
-            if missing := max(0, end - piece.start - 2 * limit):
-                stream.seek(end - limit)
-                parts = [
-                    ("", head[:limit].decode(errors="replace")),
-                    ("left-out", f"… {in_short(missing)} more in the raw log …\n"),
-                    ("", stream.read(limit).decode(errors="replace")),
-                ]
-            left -= len(head)
+            at, parts, limit = piece.start, [], END if left > 0 else SHORT
+            if piece.command and place is not None and at <= place <= piece.end:
+                parts = [*text(stream, at, place, limit), *failure(stream, place, piece.end, hint)]
+                at = stream.tell()
+            parts += text(stream, at, piece.end, limit)
+            left -= sum(len(each) for _, each in parts)
             found.append((piece, parts))
     return found
 
 
-def with_failure(parts: list[Part], told: str, hint: str) -> list[Part]:
-    """Mark the line that tells why a command has failed, and put the hint beside it.
+def text(stream: BinaryIO, start: int, end: int, limit: int) -> list[Part]:
+    """Return bytes `start` to `end`, or so many of each end of them, and what is between."""
+    stream.seek(start)
+    head = stream.read(max(0, min(end - start, 2 * limit)))
+    missing = end - start - 2 * limit
+    if missing <= 0:
+        return [("", head.decode(errors="replace"))]
+    stream.seek(end - limit)
+    return [
+        ("", head[:limit].decode(errors="replace")),
+        ("left-out", f"… {in_short(missing)} more in the raw log …\n"),
+        ("", stream.read(limit).decode(errors="replace")),
+    ]
 
-    Without such a line, the hint stands at the end.
-    """
-    for index, (kind, text) in enumerate(parts):
-        lines = [f"{line}\n" for line in text.split("\n")]
-        at = next((at for at, line in enumerate(lines) if told and line.strip() == told), None)
-        if at is None or kind:
-            continue
-        after = at + 1
-        while lines[at].startswith("E ") and lines[after : after + 1] and lines[after][:2] == "E ":
-            after += 1  # what pytest says of one assertion is not torn apart
-        marked = [("", "".join(lines[:at])), ("failed", lines[at])]
-        marked += [("", "".join(lines[at + 1 : after])), ("hint", hint)]
-        return [*parts[:index], *marked, ("", "".join(lines[after:])[:-1]), *parts[index + 1 :]]
-    return [*parts, ("failed hint", hint)]
+
+def failure(stream: BinaryIO, place: int, end: int, hint: str) -> list[Part]:
+    """Return the line that begins at a place, marked, and the hint; the stream is after them."""
+    stream.seek(place)
+    seen = stream.read(min(SHORT, end - place))
+    # What pytest says of one assertion is not torn apart.
+    [(first, more)] = re.findall(rb"\A(.*\n?)((?:E .*\n?)*)", seen)
+    stream.seek(place + len(first) + len(more))
+    said = [("failed", first.decode(errors="replace")), ("", more.decode(errors="replace"))]
+    return [*said, ("hint", hint)] if first else [("failed hint", hint)]
 
 
 def search(path: Path, wanted: str, most: int = 200) -> list[tuple[int, str]]:

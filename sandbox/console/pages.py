@@ -175,18 +175,12 @@ def log(build: Build, wanted: str) -> dict[str, Any]:
     """Return the values of the tab Build logs; `wanted` is a text to look for."""
     phases, wanted = phases_of(build), wanted[:200]
     values = of_build(build, "log") | {"phases": phases, "wanted": wanted, "shown": [], "size": 0}
-    values["failing"] = progress.failing(phases, build.phase, build.reason)
     with contextlib.suppress(OSError):
         values["size"] = build.log.stat().st_size
         if wanted:
             values["shown"] = log_page.search(build.log, wanted)
         else:
-            values["shown"] = [
-                (piece, log_page.with_failure(parts, build.told, build.hint))
-                if piece.command and piece.command == values["failing"]
-                else (piece, parts)
-                for piece, parts in log_page.shown(build.log, phases)
-            ]
+            values["shown"] = log_page.shown(build.log, phases, build.place, build.hint)
     return values
 
 

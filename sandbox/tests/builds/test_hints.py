@@ -379,8 +379,13 @@ def test_words_are_those_of_the_command_that_has_failed(tmp_path):
         ("second\nof two lines", forged, 1),
         ("finally", "BError: 2", 2),
     )
-    assert find(log, done, failed("second\nof two lines", 1)).said == "AError: 1"
-    assert find(log, done, failed("finally", 2)).said == "BError: 2"
+    for command, status, said in (
+        ("second\nof two lines", 1, "AError: 1"),
+        ("finally", 2, "BError: 2"),
+    ):
+        found = find(log, done, failed(command, status))
+        assert found.said == said
+        assert log.read_bytes()[found.place :].startswith(found.said.encode() + b"\n")
     assert find(log, done, Outcome("FAILED", "POST_BUILD", "a phase without it")).said == ""
     assert find(log, done, Outcome("FAILED", "UPLOAD_ARTIFACTS", "no file")).said == ""
 
@@ -394,4 +399,5 @@ def test_huge_output_does_not_hide_what_failed(tmp_path):
     case = Case("test_b", "", "FAILED", 0, "E   no")
     (tmp_path / "full").mkdir()
     log, done = logged(tmp_path / "full", ("pytest -q", "", 1), size=9 << 20)
-    assert find(log, done, failed("pytest -q", 1, case)).said == "test_b: no"
+    found = find(log, done, failed("pytest -q", 1, case))
+    assert (found.said, found.place) == ("test_b: no", done.phases[0].commands[0].end)

@@ -29,18 +29,10 @@ def written(path, *outputs):
     return told(json.dumps(event) for event in events).phases
 
 
-def page_of(path, phases, failing=None, told="", hint=""):
+def page_of(path, phases, place=None, hint=""):
     """Return the pieces of a log as a page has them, in HTML."""
     macro = environment().get_template("macros.html").module.piece
-    return "".join(
-        macro(
-            piece,
-            log_page.with_failure(parts, told, hint)
-            if failing and piece.command == failing
-            else parts,
-        )
-        for piece, parts in log_page.shown(path, phases)
-    )
+    return "".join(macro(*each) for each in log_page.shown(path, phases, place, hint))
 
 
 def test_pieces_hold_each_byte_of_the_log_but_the_lines_that_are_headings(tmp_path):
@@ -88,15 +80,25 @@ def test_failure_is_shown_at_the_line_that_tells_it_with_the_hint(tmp_path):
     output = b"collected 1 item\nE   assert <1> == 2\nE   more\n1 failed\n"
     phases = written(path, (b"ok\n", 0), (output, 1), (b"E   assert <1> == 2\n", 1))
     failing = phases[0].commands[1]
-    html = page_of(path, phases, failing, "E   assert <1> == 2", "mend <it>")
+    place = failing.output + output.index(b"E ")
+    html = page_of(path, phases, place, "mend <it>")
     assert html.count('id="failed"') == 1
     [line] = re.findall(r'id="failed">(.*?)</span>', html, re.DOTALL)
     assert line == "E   assert &lt;1&gt; == 2\n"
     assert "hint: mend &lt;it&gt;" in html.split("E   more")[1].split("1 failed")[0]
-    [line] = re.findall(
-        r'id="failed">(.*?)</span>', page_of(path, phases, failing, "gone", "look"), re.DOTALL
-    )
-    assert line == "hint: look"  # whose line is not shown
+    html = page_of(path, phases, failing.end, "look")  # no line tells it
+    [line] = re.findall(r'id="failed">(.*?)</span>', html, re.DOTALL)
+    assert line == "hint: look" and html.index("1 failed") < html.index("hint: look")
+
+
+def test_failure_is_shown_wherever_it_is_in_a_long_output(tmp_path):
+    path = tmp_path / "log"
+    output = b"x\n" * 200_000 + b"AError: <1>\n" + b"y\n" * 200_000
+    phases = written(path, (output, 1))
+    html = page_of(path, phases, phases[0].commands[0].output + 400_000, "mend it")
+    [line] = re.findall(r'id="failed">(.*?)</span>', html, re.DOTALL)
+    assert line == "AError: &lt;1&gt;\n" and html.count("more in the raw log") == 2
+    assert len(html) < 500_000
 
 
 def test_log_of_100_mb_is_shown_in_little_memory(tmp_path):

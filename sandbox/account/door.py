@@ -20,7 +20,7 @@ from ministack.core.sigv4 import decode_header_value
 
 from sandbox.account import http_api, internals, state
 from sandbox.account.http_server import App, Message, Receive, Scope, Send, with_headers
-from sandbox.account.wraps import persistence
+from sandbox.account.wraps import downloads, persistence
 
 ENDPOINT = "/_aws/execute-api/"
 CONSOLE = "/console/"
@@ -73,15 +73,15 @@ def door(app: App, port: int, console: App | None = None) -> App:
     """
     hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")}
     of_api = re.compile(rf"([a-z0-9]+)\.execute-api\.localhost:{port}")
-    pages, emulator = passing(console or app), passing(app)
+    pages = passing(console or app)
     # The first question whose answer is yes decides who answers; none below it is asked.
     questions: tuple[tuple[Callable[[Asked], object], Answer], ...] = (
         (lambda asked: asked.path.startswith(ENDPOINT), api(app)),
         (lambda asked: asked.host not in hosts, refusing(f"this account is at 127.0.0.1:{port}")),
         (lambda asked: console and f"{asked.path}/".startswith(CONSOLE), pages),
         (lambda asked: asked.is_of_a_page, refusing("no web page may ask this account")),
-        (lambda asked: asked.path == HEALTH, emulator),
-        (lambda asked: asked.is_proven, ourselves(emulator)),
+        (lambda asked: asked.path == HEALTH, passing(app)),
+        (lambda asked: asked.is_proven, ourselves),
         (lambda asked: asked.path.startswith(INTERNAL), refusing("this is no part of AWS")),
         (lambda asked: True, signed(app)),
     )
@@ -130,25 +130,21 @@ def passing(app: App) -> Answer:
     return answer
 
 
-def ourselves(downloads: Answer) -> Answer:
-    """Return what answers the sandbox itself, and hands on who downloads a version's code."""
-
-    async def answer(asked: Asked, receive: Receive, send: Send) -> None:
-        name, _, outcome = asked.path.removeprefix(state.SESSIONS).rpartition("/")
-        if asked.path == state.ROUTE:
-            said = state.mended() if asked.scope["method"] == "POST" else state.found()
-        elif asked.path.startswith(state.SESSIONS):
-            try:
-                said = state.ended(name, outcome == state.GREEN)
-            except OSError as error:
-                await refusing(f"its state cannot be written: {error}")(asked, receive, send)
-                return
-        else:
-            await downloads(asked, receive, send)
+async def ourselves(asked: Asked, receive: Receive, send: Send) -> None:
+    """Answer the sandbox itself, and whoever was given the address of a version's code."""
+    name, _, outcome = asked.path.removeprefix(state.SESSIONS).rpartition("/")
+    if asked.path == state.ROUTE:
+        said = state.mended() if asked.scope["method"] == "POST" else state.found()
+    elif asked.path.startswith(state.SESSIONS):
+        try:
+            said = state.ended(name, outcome == state.GREEN)
+        except OSError as error:
+            await refusing(f"its state cannot be written: {error}")(asked, receive, send)
             return
-        await respond(send, 200, JSON, json.dumps(dataclasses.asdict(said)).encode())
-
-    return answer
+    else:
+        await respond(send, 200, {"Content-Type": "application/zip"}, downloads.content(asked.path))
+        return
+    await respond(send, 200, JSON, json.dumps(dataclasses.asdict(said)).encode())
 
 
 def refusing(reason: str) -> Answer:

@@ -132,14 +132,9 @@ def timestamp() -> str:
 def put(group: str, name: str, lines: tuple[str, ...]) -> None:
     """Write events into a log stream, and let go the oldest of all functions if it is too much."""
     now = int(time.time() * 1000)
-    empty: dict[str, Any] = {
-        "retentionInDays": None,
-        "tags": {},
-        "subscriptionFilters": {},
-        "streams": {},
-    }
     arn = f"arn:aws:logs:{get_region()}:{get_account_id()}:log-group:{group}:*"
-    made = {"arn": arn, "creationTime": now, **empty}
+    made: dict[str, Any] = {"arn": arn, "creationTime": now, "retentionInDays": None}
+    made |= {name: {} for name in ("tags", "subscriptionFilters", "streams")}
     times = dict.fromkeys(("firstEventTimestamp", "lastEventTimestamp", "lastIngestionTime"))
     fresh: dict[str, Any] = {"events": [], "uploadSequenceToken": "1", "creationTime": now, **times}
     events = [{"timestamp": now, "message": line, "ingestionTime": now} for line in lines]

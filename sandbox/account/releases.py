@@ -61,21 +61,14 @@ def put_back(newest: str | None) -> bool:
         )
     if end.chosen:
         return True
-    if newest not in [found["Version"] for found in versions()]:
+    if newest is None:
+        return False
+    functions = client("lambda")
+    alias = {"FunctionName": output("FunctionName"), "Name": state.ALIAS, "RoutingConfig": {}}
+    try:
+        functions.update_alias(**alias, FunctionVersion=newest)
+    except functions.exceptions.ResourceNotFoundException:
         return False
     say(f"Version {newest} is live again")
-    client("lambda").update_alias(
-        FunctionName=output("FunctionName"),
-        Name=state.ALIAS,
-        FunctionVersion=newest,
-        RoutingConfig={},
-    )
     state.end(keys.ROOT, green=True)
     return True
-
-
-def versions() -> list[dict[str, Any]]:
-    """Return the published versions, in order."""
-    pages = client("lambda").get_paginator("list_versions_by_function")
-    found = pages.paginate(FunctionName=output("FunctionName"))
-    return [each for page in found for each in page["Versions"] if each["Version"] != "$LATEST"]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import functools
 import re
-from collections.abc import Callable
 from typing import Any
 
 from ministack.core import iam_evaluator
@@ -53,32 +51,20 @@ def alias_refused(name: str, data: dict[str, Any]) -> Any:
 
 
 @wrap(internals.create_alias)
-def new_alias_is_looked_at(original: Any, name: str, data: dict[str, Any]) -> Any:
-    """Refuse an alias that Lambda refuses, and note who has made one."""
-    change = functools.partial(original, name, data)
-    return alias_refused(name, data) or noted(name, data.get("Name", ""), change)
-
-
 @wrap(internals.update_alias)
-def alias_that_moves_is_looked_at(
-    original: Any, name: str, alias: str, data: dict[str, Any]
-) -> Any:
-    """Refuse of an alias what Lambda refuses, and note who has moved one."""
-    change = functools.partial(original, name, alias, data)
-    return alias_refused(name, data) or noted(name, alias, change)
-
-
 @wrap(internals.delete_alias)
-def who_deletes_an_alias_is_noted(original: Any, name: str, alias: str) -> Any:
-    """Note who has deleted an alias."""
-    return noted(name, alias, functools.partial(original, name, alias))
+def change_of_an_alias_is_looked_at(original: Any, name: str, *given: Any) -> Any:
+    """Refuse of an alias what Lambda refuses, and note who has left it how: what undoes it later.
 
-
-def noted(name: str, alias: str, change: Callable[[], Any]) -> Any:
-    """Change an alias, and note beside the function who has left it how: what undoes it later."""
+    `given` are an alias's name, unless it is a new one, and what it is to be, unless it goes.
+    """
+    data = given[-1] if isinstance(given[-1], dict) else {}
+    alias = data.get("Name", "") if given[0] is data else given[0]
+    if refused := alias_refused(name, data):
+        return refused
     func = internals.functions.get(name) or {"aliases": {}}
     before = copy.deepcopy(func["aliases"].get(alias))
-    answer = change()
+    answer = original(name, *given)
     if answer[0] < 300:
         by = re.split("[:/]", iam_evaluator.caller_arn())[-1] if OVER_HTTP.get() else keys.ROOT
         moves = func.setdefault("moves", {}).setdefault(alias, [])

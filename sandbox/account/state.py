@@ -62,7 +62,7 @@ def found() -> State:
     version = alias.get("FunctionVersion")
     if version not in versions:
         version = None
-    description = versions.get(version, function).get("config", {}).get("Description", "")
+    said = versions.get(version, function).get("config", {}).get("Description")
     move = (function.get("moves", {}).get(ALIAS) or [{"by": ""}])[-1]
     chosen = bool(version and move["by"]) and move["alias"] == alias
     resources, template = stack.get("_resources", {}), stack.get("_template") or {}
@@ -78,7 +78,7 @@ def found() -> State:
         if (known := internals.projects.get(name))
     ]
     weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
-    return State(outputs, projects, version, description, weights, chosen)
+    return State(outputs, projects, version, str(said or ""), weights, chosen)
 
 
 def mended() -> State:

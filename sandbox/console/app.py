@@ -148,26 +148,19 @@ async def stop_build(request: Request) -> Response:
     return RedirectResponse(f"/console/builds/{build.number}", 303)
 
 
-def called_before(request: Request) -> Response:
-    """Lead from the address of an answer, when it is loaded again, to the project."""
-    return RedirectResponse("/console/", 303)
-
-
 async def call(request: Request) -> Response:
     """Call the endpoint and show its answer."""
     fields = await form_of(request)
-    values = await run_in_threadpool(pages.called, fields.get("query", ""))
-    return await run_in_threadpool(functools.partial(page, "project", **values))
+    query = fields.get("query", "")
+    return await run_in_threadpool(lambda: page("project", **pages.called(query)))
 
 
-async def failed(request: Request, error: Exception) -> Response:
+def failed(request: Request, error: Exception) -> Response:
     """Show what went wrong."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     text = error.detail if isinstance(error, HTTPException) else str(error)
     hint = error.hint if isinstance(error, Mistake) else ""
-    return await run_in_threadpool(
-        functools.partial(page, "error", status, message=text, hint=hint)
-    )
+    return page("error", status, message=text, hint=hint)
 
 
 def refusal(request: Request) -> Response | None:
@@ -211,7 +204,7 @@ def application() -> ASGIApp:
         Route("/state", state),
         Route("/builds", start_build, methods=["POST"]),
         Route("/call", call, methods=["POST"]),
-        Route("/call", called_before),
+        Route("/call", RedirectResponse("/console/", 303)),  # of an answer that is loaded again
         Route("/builds/{number}/stop", stop_build, methods=["POST"]),
         Route("/builds/{number}", log),
         Route("/builds/{number}/log", raw),

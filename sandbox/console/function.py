@@ -22,18 +22,6 @@ PATIENCE = 35  # seconds; API Gateway gives up after 30
 
 
 @dataclass(frozen=True)
-class Version:
-    """A published version of the function; `content` is its zip file."""
-
-    number: str
-    commit: str
-    size: int
-    sha256: str
-    modified: str
-    content: bytes
-
-
-@dataclass(frozen=True)
 class Answer:
     """What the endpoint has answered to which address, and after how many milliseconds."""
 
@@ -53,26 +41,16 @@ def record_of(name: str) -> dict[str, Any]:
     return internals.functions.get(name) or {"config": {"FunctionName": name}, "versions": {}}
 
 
-def versions(name: str) -> list[Version]:
-    """Return the published versions of a function, the newest first."""
+def versions(name: str) -> dict[str, dict[str, Any]]:
+    """Return what the account holds of a function's published versions, the newest first."""
     found = record_of(name)["versions"]
-    return [
-        Version(
-            number,
-            found[number]["config"].get("Description", ""),
-            found[number]["config"].get("CodeSize", 0),
-            found[number]["config"].get("CodeSha256", ""),
-            found[number]["config"].get("LastModified", "")[:19].replace("T", " "),
-            found[number].get("code_zip") or b"",
-        )
-        for number in sorted(found, key=int, reverse=True)[:VERSIONS]
-    ]
+    return {number: found[number] for number in sorted(found, key=int, reverse=True)[:VERSIONS]}
 
 
-def code(content: bytes) -> dict[str, str]:
+def code(content: bytes | None) -> dict[str, str]:
     """Return the files in a zip file as texts; what is no text is named only."""
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        with zipfile.ZipFile(io.BytesIO(content or b"")) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
             return {entry.filename: text_of(archive, entry) for entry in entries[:FILES]}
     except Exception:  # zipfile raises whatever a broken archive brings it to

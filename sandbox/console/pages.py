@@ -12,7 +12,7 @@ from typing import Any
 from sandbox import Mistake
 from sandbox.account import releases, stack
 from sandbox.account.state import ALIAS, State
-from sandbox.builds import progress, records
+from sandbox.builds import progress, records, service
 from sandbox.builds.records import Build
 from sandbox.codebuild.buildspec import PHASES
 from sandbox.codebuild.project import Project
@@ -188,7 +188,7 @@ def tab(build: Build, name: str) -> dict[str, Any]:
     """Return the values of another tab."""
     values = of_build(build, name)
     if name == "phases":
-        values["rows"] = phase_rows(build)
+        values["rows"] = service.phases_of(build)
     elif name == "reports":
         values["reports"] = ()
         with contextlib.suppress(TypeError, ValueError):
@@ -217,38 +217,17 @@ def is_secret(name: str, kind: str = "PLAINTEXT") -> bool:
     return kind != "PLAINTEXT" or bool(SECRET.search(name))
 
 
-def phase_rows(build: Build) -> list[dict[str, Any]]:
-    """Return the rows of the tab Phase details, with the phases that CodeBuild counts around."""
-
-    def row(name: str, start: float | None, end: float | None, status: str = "SUCCEEDED") -> Any:
-        return {"name": name, "status": status, "started": start, "ended": end, "context": ""}
-
-    rows = [row("SUBMITTED", build.submitted, build.submitted)]
-    rows.append(row("QUEUED", build.submitted, build.started, "SUCCEEDED" if build.started else ""))
-    done = phases_of(build)
-    for phase in done:
-        status = build.status if phase.status == "IN_PROGRESS" else phase.status
-        context = f"{phase.code}: {phase.message}" if phase.code else phase.message
-        rows.append(row(phase.name, phase.started, phase.ended, status) | {"context": context})
-    if build.has_ended:
-        last = next((phase.ended for phase in done[::-1] if phase.ended), build.started)
-        rows.append(row("FINALIZING", last, build.ended))
-        rows.append(row("COMPLETED", build.ended, None, ""))
-    return rows
-
-
 def function(version: str) -> dict[str, Any]:
     """Return the values of the page of the function; `version` is the one whose code is shown."""
     values = common() | {"title": "Function hello_user", "alias": ALIAS}
-    values |= {"versions": [], "lines": [], "chosen": None, "before": None, "code": {}, "diff": []}
+    values |= {"versions": {}, "lines": [], "chosen": None, "before": None, "code": {}, "diff": []}
     values |= {"back": None, "never_live": set()}
     now = values["live"]
     if not now:
         return values
     name = now.outputs["FunctionName"]
-    values["versions"] = function_page.versions(name)
-    contents = {each.number: each.content for each in values["versions"]}
-    numbers = [*contents]
+    values["versions"] = versions = function_page.versions(name)
+    numbers = [*versions]
     chosen = version if version in numbers else now.version
     values["chosen"] = chosen
     # A red build may have published one: that is no way back.
@@ -258,9 +237,9 @@ def function(version: str) -> dict[str, Any]:
         older = numbers[numbers.index(chosen) + 1 :]
         values["before"] = older[0] if older else None
         values["back"] = next((number for number in older if number in good), None)
-        values["code"] = function_page.code(contents[chosen])
+        values["code"] = function_page.code(versions[chosen]["code_zip"])
         if older:
-            before = function_page.code(contents[older[0]])
+            before = function_page.code(versions[older[0]]["code_zip"])
             values["diff"] = function_page.difference(before, values["code"])
     values["lines"] = function_page.recent_lines(name)
     return values

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from sandbox.account.state import State
 from sandbox.builds import records
 from sandbox.builds.records import Build
 from sandbox.console import app, function, pages
@@ -183,6 +184,22 @@ def test_log_of_any_bytes_has_a_page(folder, log, in_command):
 def test_address_of_any_text_has_a_page(folder, query):
     write(folder, RECORD, "Found ²9\n".encode())
     show_all(query)
+
+
+@GENERATED
+@given(ODD, ODD)
+def test_version_with_any_description_has_a_page(monkeypatch, said, other):
+    """CloudFormation does not make a text of what a template says."""
+    config = {"FunctionName": "hello_user", "CodeSize": 1, "CodeSha256": "x", "LastModified": "2"}
+    versions = {
+        number: {"config": config | {"Description": text}, "code_zip": None}
+        for number, text in (("1", said), ("2", other))
+    }
+    now = State({"FunctionName": "hello_user"}, [], "2", "", {"1": 0.25}, True)
+    monkeypatch.setattr(pages, "live", lambda: now)
+    monkeypatch.setattr(function, "record_of", lambda _: {"config": config, "versions": versions})
+    monkeypatch.setattr(function, "recent_lines", lambda _: [(1, "one")])
+    assert "Code of version 1" in shown("function", pages.function("1"))
 
 
 @GENERATED

@@ -13,13 +13,14 @@ import contextlib
 import hashlib
 import json
 import os
+import py_compile
+import re
 import signal
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sandbox.builds.requirements import are_by_name, has_settings, wanted_by
 from sandbox.laptop import bootstrap, files, paths, processes
 from sandbox.laptop.network import way_to_registry
 
@@ -30,29 +31,48 @@ SETTINGS = PACKAGES / "settings.json"
 ASKED = PACKAGES / "asked"  # what the last build asked for: it may have written anything there
 USED = PACKAGES / "used"  # there from a build's start until its environments were looked at
 COMPILE = "--compile-bytecode"  # uv does not unless told; a build's first `aws` took twice as long
-TURNED = 3  # the answer to a pip if the link leads to the full environment now
-# Each Python of a build runs this first: a pip asks us before anything of its own is loaded, by
-# whatever name it was called, and starts again if the link leads elsewhere now. Then pip has the
-# last word: its messages and exit status are the build's.
-HOOK = f"""\
-import os, sys
-words = sys.orig_argv[1:]
-names = [os.path.basename(word).rstrip("0123456789.") for word in words[:3]]
-at = names.index("pip") if "pip" in names else -1
-is_pip = at == 0 or words[at - 1 : at] == ["-m"]
-if is_pip and not os.environ.pop("BUILD_PIP_ASKED", ""):
-    # Whether there is a newer pip is asked of the network, for up to five seconds if there is none.
-    os.environ.setdefault("PIP_DISABLE_PIP_VERSION_CHECK", "1")
-    python, link = {str(paths.PYTHON)!r}, {str(LINK / "bin" / "python")!r}
-    ask = [python, "-I", {str(paths.MAIN)!r}, "-m", "sandbox.builds.packages", *words[at:]]
-    if os.spawnv(os.P_WAIT, python, ask) == {TURNED}:
-        os.environ["BUILD_PIP_ASKED"] = "1"
-        os.execv(link, [link, *words])
+MOST = 500  # characters of a line of requirements, and lines: a build may write anything
+BY_NAME = re.compile(
+    r"(?!\S*\.(whl|zip|t?gz|tbz|bz2|t?xz|lzma|tlz|tar)\b)[A-Za-z0-9][\w.-]*\s*"
+    r"(\[[\w,. -]*\])?\s*((==|[~!<>]=|[<>])\s*\w[\w.*+!-]*\s*,?\s*)*"
+    r"(;[\w\s.'\"<>=!~(),]*)?",  # a marker
+    re.ASCII,
+)
+# Options of pip that say how it goes about it, or of which it makes sure itself afterwards: it has
+# the last word, its messages and exit status are the build's.
+HOW = {
+    *("quiet", "verbose", "no_input", "no_color", "progress_bar", "root_user_action", "cert"),
+    *("timeout", "retries", "cache_dir", "disable_pip_version_check", "warn_script_location"),
+    *("constraints", "override_externally_managed"),
+}
+ASK = [str(paths.PYTHON), "-I", str(paths.MAIN), "-m", "sandbox.builds.packages"]
+# The end of pip's own `install`: it asks us first, with all that its options, variables and files
+# say other than usual. Its defaults are copied before it puts what is asked for into them.
+HOOK = f"""
+
+import copy, importlib, subprocess
+
+
+class InstallCommand(InstallCommand):
+    def add_options(self):
+        super().add_options()
+        self.usual = copy.deepcopy(self.parser.defaults)
+
+    def pip_version_check(self, *_):  # which waits five seconds for a network that is not there
+        return contextlib.nullcontext()
+
+    def run(self, options, args):
+        with contextlib.suppress(Exception):  # whatever goes wrong, pip does it all, and says so
+            found = {{name: value or None for name, value in vars(options).items()}}
+            usual = {{name: value or None for name, value in self.usual.items()}}
+            wishes = {{name: found[name] for name in found if found[name] != usual.get(name)}}
+            subprocess.run([*{ASK!r}, json.dumps(wishes, default=str), *args])
+            importlib.invalidate_caches()
+        return super().run(options, args)
 """
 # Lets `pip install --user` work, as it does on CodeBuild, whose Python is no environment: a .pth
 # file is read twice in one, the second time after Python has turned the user's packages off.
 FIRST = """\
-import build_pip
 import site, sys; site.ENABLE_USER_SITE = not sys.flags.no_user_site; \
 site.ENABLE_USER_SITE and site.addsitedir(site.getusersitepackages())
 """
@@ -120,12 +140,27 @@ def mend() -> None:
 
 def wanted_next() -> str:
     """Return what the last build asked for, or what the clone's requirements.txt says."""
-    with contextlib.suppress(OSError, ValueError):
-        with open(ASKED, encoding="utf-8") as stream:
-            text = stream.read(1 << 16)
-        if are_by_name(text.splitlines()):
-            return text
-    return wanted_by(["install", "-r", paths.STUDENTS_REQUIREMENTS.name], paths.ROOT)
+    for path in (ASKED, paths.STUDENTS_REQUIREMENTS):
+        with contextlib.suppress(OSError, ValueError):
+            lines = lines_of(path)
+            if are_by_name(lines):
+                return "\n".join(lines)
+    return ""
+
+
+def lines_of(path: Path) -> list[str]:
+    """Return the lines of a file of requirements; raises OSError or ValueError if it is none."""
+    with open(path, encoding="utf-8") as stream:
+        text = stream.read(1 << 16)
+    lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in text.splitlines())
+    return [*filter(None, lines)]
+
+
+def are_by_name(lines: Sequence[str]) -> bool:
+    """Tell whether these are names of packages, with or without versions, and nothing else."""
+    return 0 < len(lines) <= MOST and all(
+        len(line) <= MOST and BY_NAME.fullmatch(line) for line in lines
+    )
 
 
 def key_of(wanted: str) -> str:
@@ -148,10 +183,14 @@ def make(venv: Path, wanted: str, *options: str) -> None:
     # Python takes any word but `true` for a no, and pip refuses --user for the word `false` only.
     config, no = venv / "pyvenv.cfg", "include-system-site-packages = "
     config.write_text(config.read_text().replace(f"{no}false", f"{no}False"))
-    (packages_of(venv) / "build_pip.py").write_text(HOOK)
-    (packages_of(venv) / "build_pip.pth").write_text(FIRST)
+    (packages_of(venv) / "build_user.pth").write_text(FIRST)
     for lines in (bootstrap.pin_of("pip"), wanted):
         install(venv, lines, COMPILE, *options)
+    code = packages_of(venv) / "pip" / "_internal" / "commands" / "install.py"
+    code.write_text(code.read_text(encoding="utf-8") + HOOK, encoding="utf-8")
+    py_compile.compile(str(code))
+    for script in venv.glob("bin/pip*"):  # runs in the build's own environment, wherever that leads
+        script.write_text(script.read_text().replace(str(venv), str(LINK)))
     files.write(note_of(venv), json.dumps({"key": key_of(wanted), **stamps(venv)}))
 
 
@@ -188,18 +227,16 @@ def stamps(tree: Path) -> dict[str, str]:
 
     That is inode and mode and, but for a folder, size and ctime, which no write leaves alone.
     """
-    found, left, start = {"": stamp(os.lstat(tree))}, [str(tree)], len(str(tree)) + 1
-    while left:
-        with os.scandir(left.pop()) as entries:
-            for entry in entries:
-                found[entry.path[start:]] = stamp(entry.stat(follow_symlinks=False))
-                if entry.is_dir(follow_symlinks=False):
-                    left.append(entry.path)
+    found = {"": stamp(str(tree))}
+    for folder, folders, names in [] if tree.is_symlink() else os.walk(tree):
+        for path in (f"{folder}/{name}" for name in folders + names):
+            found[path[len(str(tree)) + 1 :]] = stamp(path)
     return found
 
 
-def stamp(state: os.stat_result) -> str:
+def stamp(path: str) -> str:
     """Return what stands for one path."""
+    state = os.lstat(path)
     kind = f"{state.st_ino} {state.st_mode}"
     return kind if stat.S_ISDIR(state.st_mode) else f"{kind} {state.st_size} {state.st_ctime_ns}"
 
@@ -220,33 +257,38 @@ def is_as_made(venv: Path, wanted: str) -> bool:
     return True
 
 
-def answer(arguments: list[str]) -> int:
-    """Bring what a pip of the build that runs asks for, if pip could not answer otherwise.
+def answer(wishes: str, *words: str) -> None:
+    """Bring what a pip of the build that runs asks for, as long as uv may answer in its place.
 
-    Return TURNED if the build's link leads elsewhere now.
+    That is names, with or without versions, from the index that the machine itself uses. Anything
+    else is pip's alone: other kinds of requirements, and whatever its options, variables and files
+    say (of those uv reads none: https://github.com/astral-sh/uv/issues/1859).
     """
-    wanted = wanted_by(arguments, Path.cwd())
-    if not wanted or has_settings(os.environ, LINK, registry()):
-        return 0
+    asked, usual = json.loads(wishes), registry()
+    lines = [line for name in asked.pop("requirements", []) for line in lines_of(Path(name))]
+    lines += words
+    of_machine = {name for name in asked if asked[name] == usual.get(f"PIP_{name.upper()}", "")}
+    if asked.keys() - HOW - of_machine or not are_by_name(lines):
+        return
+    wanted = "\n".join(lines)
     if LINK.resolve() == EMPTY.resolve() and is_empty():
         files.write(ASKED, wanted)
         if files.read_object(note_of(FULL)).get("key") == key_of(wanted):
             LINK.unlink()
             LINK.symlink_to(FULL)
-            return TURNED
+            return
     install(LINK, wanted)
-    return 0
 
 
 def is_empty() -> bool:
-    """Tell whether nothing was installed into the empty environment, and no other pip."""
+    """Tell whether nothing was installed into the empty environment."""
     made, site = files.read_object(note_of(EMPTY)), packages_of(EMPTY)
     return all(str(path.relative_to(EMPTY)) in made for path in site.iterdir())
 
 
 if __name__ == "__main__":
     if sys.argv[1:]:
-        with contextlib.suppress(Exception):  # whatever goes wrong, pip does it all, and says so
-            sys.exit(answer(sys.argv[2:]))
+        with contextlib.suppress(Exception):  # pip does what is left, and says what is wrong
+            answer(*sys.argv[1:])
     else:
         make_both()

@@ -1,6 +1,13 @@
 """The `pip` of a build: pip has the last word, and nothing of its wishes leaves the build."""
 
+import contextlib
+import os
+import subprocess
+
 import pytest
+
+from sandbox.builds import packages
+from sandbox.laptop import bootstrap, paths
 
 INSTALL = "pip install -r requirements.txt"
 # A package that needs nothing but itself to be built, and says where that has happened.
@@ -143,3 +150,83 @@ def test_pip_of_a_build_may_change_anything(quick):
     quick.say("has the usual one", f"{INSTALL} && {version} && pip --version")
     assert "SUCCEEDED" in quick.push()[-1]
     assert "\n2.3.1\n" in quick.log() and "\npip 26.2 " in quick.log()
+
+
+@pytest.fixture(scope="module")
+def asking(tmp_path_factory):
+    """An environment of a build, whose pip asks a program that notes it and ends that pip."""
+    folder = tmp_path_factory.mktemp("asking")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packages, "PACKAGES", folder)
+        patch.setattr(packages, "SETTINGS", folder / "settings.json")
+        packages.note_settings(cache=bootstrap.uv_cache())
+        packages.make(folder / "venv", "")
+    ask = folder / "ask"
+    ask.write_text("#!/bin/sh\nshift 4\nprintf '%s\\0' \"$@\" > asked\nkill -9 $PPID\n")
+    ask.chmod(0o755)
+    [code] = folder.glob("venv/lib/python*/site-packages/pip/_internal/commands/install.py")
+    code.write_text(code.read_text().replace(repr(str(paths.PYTHON)), repr(str(ask))))
+    return folder / "venv"
+
+
+FILE = "# tests\npytest==9.2.0  # pinned\n\nawscli==1.46.3\n"
+MARKER = 'a[x,y] == 1.0; python_version < "3.11"'
+CERT = {"PIP_CERT": "/etc/cert", "PIP_CACHE_DIR": "x", "PIP_QUIET": "1", "UV_INDEX": "http://x"}
+INDEX = {"PIP_INDEX_URL": "https://pypi.example.com/simple"}
+INDEX_URL = "[global]\nindex-url = https://example.com\n"
+WISHES = {
+    "file": ("-r a.txt", {"a.txt": FILE}, {}, "pytest==9.2.0\nawscli==1.46.3"),
+    "words": ("-q --no-cache-dir pytest==9.2.0 x", {}, {}, "pytest==9.2.0\nx"),
+    "both": ("-ra.txt --requirement=b c", {"a.txt": MARKER, "b": "b"}, {}, MARKER + "\nb\nc"),
+    "variables": ("a", {}, CERT, "a"),
+    "index-of-machine": ("a", {}, INDEX, "a"),
+    "empty-file": ("-r a.txt", {"a.txt": ""}, {}, ""),
+    "no-text": ("-r a.txt", {"a.txt": b"\xff\xfe"}, {}, ""),
+    "option-in-file": ("-r a.txt", {"a.txt": "a==1\n--pre\n"}, {}, ""),
+    "editable": ("a -e .", {}, {}, ""),
+    "upgrade": ("-U a", {}, {}, ""),
+    "no-binary": ("--no-binary :all: a", {}, {}, ""),
+    "no-dependencies": ("--no-deps a", {}, {}, ""),
+    "no-isolation": ("--no-build-isolation a", {}, {}, ""),
+    "user": ("--user a", {}, {}, ""),
+    "target": ("a", {}, {"PIP_TARGET": "t"}, ""),
+    "another-index": ("a", {}, {"PIP_EXTRA_INDEX_URL": "https://example.com"}, ""),
+    "settings-of-user": ("a", {".config/pip/pip.conf": INDEX_URL}, {}, ""),
+    "settings-of-system": ("a", {"pip/pip.conf": INDEX_URL}, {"XDG_CONFIG_DIRS": "."}, ""),
+    "settings-named": ("a", {"a.conf": INDEX_URL}, {"PIP_CONFIG_FILE": "a.conf"}, ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words, written, env, wanted", WISHES.values(), ids=WISHES)
+def test_names_alone_are_asked_of_uv(asking, tmp_path, monkeypatch, words, written, env, wanted):
+    """With the index of the machine, and no option, variable or setting that pip would heed."""
+    for name, text in written.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    pip = [asking / "bin" / "python", "-m", "pip", "install", *words.split()]
+    usual = {"PATH": os.defpath, "HOME": str(tmp_path), "XDG_CONFIG_DIRS": "none"}
+    subprocess.run(pip, cwd=tmp_path, env=usual | env, capture_output=True, timeout=60)
+    asked, said = tmp_path / "asked", []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(packages, "registry", lambda: INDEX)
+    monkeypatch.setattr(packages, "install", lambda _, lines: said.append(lines))
+    with contextlib.suppress(UnicodeDecodeError, FileNotFoundError):  # pip is left alone
+        packages.answer(*asked.read_text().split("\0")[:-1])
+    assert "".join(said) == wanted
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(".", "./here", "here/", "x.whl", "x.tar.gz", "a===1", "a>=", "a b", "a=1"),
+        *("a @ file:///tmp/a", "a==1 --hash=sha256:0", "a==1 \\", "-e .", "--pre", "-U", "-t"),
+        *("git+https://example.com/a", "--index-url=https://example.com", "a==1;b/../c", "${A}==1"),
+    ],
+)
+def test_line_that_is_no_name_is_left_to_pip(line):
+    assert not packages.are_by_name(["b==1", line])
+
+
+def test_lines_are_names_with_or_without_versions():
+    assert packages.are_by_name(["a", "a.b_c>=1,!=2 , <3", "a==1.*", "a~=1.0", MARKER])
+    assert not packages.are_by_name([])

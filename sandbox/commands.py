@@ -15,7 +15,7 @@ from sandbox import Mistake
 from sandbox.laptop import bootstrap, paths, place, processes
 from sandbox.laptop.files import lock, make_folder
 from sandbox.laptop.processes import git
-from sandbox.laptop.terminal import busy, in_colour, pushed_in_colour, say
+from sandbox.laptop.terminal import busy, colours_wanted, in_colour, say
 
 if TYPE_CHECKING:
     import argparse
@@ -128,9 +128,8 @@ def receive() -> int:
             with busy("Waiting for `python3 -m sandbox up`"), lock("up"):
                 pass
         pushes.submit(sys.stdin.buffer, submitted)
-        coloured = pushed_in_colour()
         for build in submitted:
-            show(build, sys.stderr, coloured)
+            show(build, sys.stderr, coloured=colours_wanted())
     except Exception as error:  # whatever it is, git has the push already
         say(f"error: {error}")
         say(f"hint: {getattr(error, 'hint', 'type `python3 -m sandbox up`')}")

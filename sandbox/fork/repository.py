@@ -47,13 +47,14 @@ done
 # trust in its fork.
 TRUSTING = "git -c 'safe.directory=*'"
 # What git runs at a push, beside the build: it has no more of the student's environment than the
-# build, which could look. And a build is coloured if `git push` prints to a terminal.
+# build, which could look. Only who prints to a terminal has one: a hook's own output is a pipe to
+# git, which hands it on.
 RECEIVE_PACK = " ".join(
     (
         "exec env -i",
         *(f'${{{name}+"{name}=${name}"}}' for name in OWN_VARIABLES),
         *(f'${{{name}+"{name}=${{{name}##*@*}}"}}' for name in REGISTRY_VARIABLES),
-        '"PUSHED_IN=$(test -t 2 && echo terminal)"',
+        '"TERM=$(test -t 2 && echo "$TERM")"',
         f"{TRUSTING} receive-pack",
     )
 )
@@ -203,22 +204,17 @@ def push_head() -> None:
     And only from the student's own main: nobody asked `up` to publish a feature branch or to go
     back.
     """
-    head = clone_git("rev-parse", "HEAD").stdout.strip()
-    main = commit_of("refs/heads/main")
-    if main == head:
-        return
-    if main:
-        found = clone_git("symbolic-ref", "-q", "--short", "HEAD", check=False)
-        ahead = clone_git("merge-base", "--is-ancestor", main, head, check=False)
-        if found.stdout.strip() not in ("main", "master") or ahead.returncode:
-            return
-    push("HEAD:refs/heads/main")
+    is_first = not commit_of("refs/heads/main")
+    branch = clone_git("symbolic-ref", "-q", "--short", "HEAD", check=False).stdout.strip()
+    if is_first or branch in ("main", "master"):
+        push("HEAD:refs/heads/main", check=is_first)
 
 
-def push(*refspecs: str) -> None:
+def push(*refspecs: str, check: bool = True) -> None:
     """Push from the clone without the hooks: nothing is built."""
     receive_pack = f"{TRUSTING} -c core.hooksPath=/dev/null receive-pack"
-    clone_git("push", "-q", "--no-verify", "--receive-pack", receive_pack, FORK, *refspecs)
+    words = ["push", "-q", "--no-verify", "--receive-pack", receive_pack]
+    clone_git(*words, FORK, *refspecs, check=check)
 
 
 def way_to_main(head: str, main: str) -> str:

@@ -47,21 +47,13 @@ def painted(text: str, *codes: str) -> str:
 
 
 def colours_wanted() -> bool:
-    """Tell whether the student has switched colours off: https://no-color.org."""
+    """Tell whether there is a terminal with colours, and wanted ones: https://no-color.org."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") not in ("dumb", "")
 
 
 def in_colour(stream: TextIO) -> bool:
     """Tell whether a person reads this stream in a terminal that has colours."""
     return colours_wanted() and stream.isatty()
-
-
-def pushed_in_colour() -> bool:
-    """Tell whether the `git push` that this hook belongs to prints to a terminal with colours.
-
-    The hook's own output is a pipe to git, which hands it on: so the remote's settings ask.
-    """
-    return colours_wanted() and os.environ.get("PUSHED_IN") == "terminal"
 
 
 @contextlib.contextmanager

@@ -176,9 +176,7 @@ def env(_: argparse.Namespace) -> int:
     from sandbox.builds import programs
     from sandbox.laptop.network import LOOPBACK_NAMES
 
-    programs.make(
-        paths.PROGRAMS
-    )  # its `aws` is what the exports lead to: a build may have changed it
+    programs.make(paths.PROGRAMS)  # what the exports lead to: a build may have changed it
     variables = aws_environment(keys.variables(keys.STUDENT), paths.ACCOUNT)
     foreign = [name for name in os.environ if name.startswith("AWS_") and name not in variables]
     for name in sorted(foreign):

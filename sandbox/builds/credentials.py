@@ -10,17 +10,17 @@ https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.ht
 from __future__ import annotations
 
 import contextlib
+import functools
 import hmac
 import json
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
-from typing import Any
 
-LIFE = timedelta(hours=1)  # of what the account gives for a role
+LIFE = 3600  # seconds, of what the account gives for a role
 
 
 @contextlib.contextmanager
@@ -28,21 +28,19 @@ def served(credentials: Callable[[], dict[str, str]], role_arn: str) -> Iterator
     """Give a build's credentials to who knows the token; yield the variables that lead to them."""
     token, path = secrets.token_urlsafe(32), f"/v2/credentials/{secrets.token_urlsafe(16)}"
 
-    renewing = threading.Lock()
-    current: dict[str, Any] = {"until": datetime.min.replace(tzinfo=timezone.utc)}
+    @functools.lru_cache(1)
+    def of_half(number: int) -> dict[str, str]:
+        return credentials()
 
     def answer() -> bytes:
-        with renewing:
-            now = datetime.now(timezone.utc)
-            if current["until"] - now < LIFE / 2:
-                current.update(found=credentials(), until=now + LIFE)
-            found, until = current["found"], current["until"]
+        number = int(2 * time.time() / LIFE)
+        found, until = of_half(number), time.gmtime((number + 2) * LIFE / 2)
         names = {
             "RoleArn": role_arn,
             "AccessKeyId": found["AWS_ACCESS_KEY_ID"],
             "SecretAccessKey": found["AWS_SECRET_ACCESS_KEY"],
             "Token": found["AWS_SESSION_TOKEN"],
-            "Expiration": until.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "Expiration": time.strftime("%Y-%m-%dT%H:%M:%SZ", until),
         }
         return json.dumps(names).encode()
 

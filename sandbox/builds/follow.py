@@ -107,7 +107,8 @@ def verdict(build: Build, page: str, coloured: bool = False) -> list[str]:
 
     `page` is the address of the build's page, or nothing.
     """
-    version, look = build.live_after, [f"look at it: {page}"] if page else []
+    version, lines = build.live_after, []
+    look = [f"look at it: {page}"] if page else []
     still_live = f"version {version} is still live" if version else "nothing is live"
     apart = is_apart(build)
     kind = "tag" if (build.ref or "").startswith("refs/tags/") else "branch"
@@ -127,17 +128,21 @@ def verdict(build: Build, page: str, coloured: bool = False) -> list[str]:
         took = (build.ended or build.submitted) - build.submitted
         where = f" in {build.project}" if apart else ""
         said = f"BUILD {build.number} SUCCEEDED{where}: {known} (commit {build.commit[:7]})"
+        said += f" in {took:.1f} s"
         look += [] if apart else [f"the endpoint: {stack.url()}"]
-        return [*look, loud(f"{said} in {took:.1f} s", coloured, GREEN)]
-    lines = [f"error: {in_one_line(build.reason)}"] if build.reason else []
-    lines += [f"said: {build.said}"] if build.said else []
-    lines += [f"hint: {build.hint}"] if build.hint else []
-    where = f" in {build.phase}" if build.phase else ""
-    where += f" of {build.project}" if apart else ""
-    still = f"{nothing}, {still_live}"
-    still += f"; taken back: {build.taken_back}" if build.taken_back else ""
-    said = f"BUILD {build.number} {build.status}{where}: {still}"
-    return [*lines, *look, loud(said, coloured, RED)]
+    else:
+        # The first line only of a command that has several.
+        reason = re.sub(r"\n.*(?=\. Reason: exit status \d+$)", " …", build.reason, flags=re.DOTALL)
+        told = {"error": harmless(reason), "said": build.said, "hint": build.hint}
+        lines = [f"{kind}: {text}" for kind, text in told.items() if text]
+        where = f" in {build.phase}" if build.phase else ""
+        where += f" of {build.project}" if apart else ""
+        still = f"{nothing}, {still_live}"
+        still += f"; taken back: {build.taken_back}" if build.taken_back else ""
+        said = f"BUILD {build.number} {build.status}{where}: {still}"
+    colour = GREEN if build.status == "SUCCEEDED" else RED
+    last = painted(f" {said} ", BOLD, INVERSE, colour) if coloured else said
+    return [*lines, *look, last]
 
 
 def is_apart(build: Build) -> bool:
@@ -145,11 +150,6 @@ def is_apart(build: Build) -> bool:
     with contextlib.suppress(Mistake):
         return build.project != stack.output("ProjectName")
     return False
-
-
-def loud(text: str, coloured: bool, colour: str) -> str:
-    """Return a verdict that is not overlooked."""
-    return painted(f" {text} ", BOLD, INVERSE, colour) if coloured else text
 
 
 def standing(newest: Build, head: str) -> list[str]:
@@ -178,9 +178,3 @@ def named(description: str) -> str:
     if repository.commit_of(description):
         return f"commit {description[:7]}: {repository.subject(description)}"
     return description or "no description"
-
-
-def in_one_line(reason: str) -> str:
-    """Return a reason with the first line only of a command that has several."""
-    short = re.sub(r"\n.*(?=\. Reason: exit status \d+$)", " …", reason, flags=re.DOTALL)
-    return harmless(short)

@@ -45,11 +45,10 @@ def submit(
     """
     with lock("queue"):
         tip = repository.commit_of(push.ref) if push else None
-        if push and tip != commit:
-            for later in newest_first():
-                if (later.project, later.ref, later.commit) == (project, push.ref, tip):
-                    return later
+        later = (project, push.ref, tip) if push and tip != commit else None
         for known in newest_first():
+            if (known.project, known.ref, known.commit) == later:
+                return known
             if token and known.token == token and known.submitted > time.time() - TOKEN_SECONDS:
                 return known
         build = Build(

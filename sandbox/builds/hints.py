@@ -34,20 +34,6 @@ class Finding:
     place: int | None = None  # the byte of the log at which it begins
 
 
-NO_TEST = Finding(
-    "no tests ran",
-    "no test was found: files are called `test_*.py`, and the functions in them `test_…`",
-)
-
-NO_STATUS = (
-    "the handler must return a dictionary with `statusCode`, and 200 for a request without a query"
-)
-
-NO_TEXT = f'`body` must be text: `"body": json.dumps(…)` makes text of what is none, {PUSH}'
-
-EMPTY = f"a file that the command for the zip names is not there: name the right one, {PUSH}"
-
-
 def find(log: Path, done: Progress, outcome: Outcome) -> Finding:
     """Return what the log and the reports tell of the command for which a build has failed.
 
@@ -72,7 +58,8 @@ def find(log: Path, done: Progress, outcome: Outcome) -> Finding:
 def explain(output: str, command: str, status: int, cases: Sequence[Case] = ()) -> Finding:
     """Return what a command's output tells of its failure, and the cases that have failed in it."""
     if status == 5 and re.search(r"no tests ran|\d deselected in", output):  # pytest's status
-        return NO_TEST
+        hint = "no test was found: files are called `test_*.py`, and the functions in them `test_…`"
+        return Finding("no tests ran", hint)
     named = [case for case in cases if case.name in output]
     found = (
         function_answer(output, command)
@@ -226,11 +213,15 @@ def function_answer(output: str, command: str) -> Finding | None:
             kind, message = str(answer.get("errorType", "Error")), str(answer["errorMessage"])
             return Finding(f"the function said {kind}: {message}", of_function(kind, message), line)
         if "statusCode" in command:
-            said, hint = f"the function answered {json.dumps(answer)}", NO_STATUS
+            said = f"the function answered {json.dumps(answer)}"
+            hint = "the handler must return a dictionary with `statusCode`, and 200 for a request "
+            hint += "without a query"
             if isinstance(answer, dict) and answer.get("statusCode") == 200:
                 kind = type(answer.get("body")).__name__
-                said, hint = f"body is a {kind}, not text: {said}", NO_TEXT
-                said = said.replace("body is a NoneType, not text", "there is no body")
+                what = "there is no body" if kind == "NoneType" else f"body is a {kind}, not text"
+                said = f"{what}: {said}"
+                hint = '`body` must be text: `"body": json.dumps(…)` makes text of what is none, '
+                hint += PUSH
             return Finding(said, hint, line)
     return None
 
@@ -264,7 +255,8 @@ def of_function(kind: str, message: str) -> str:
 def empty_zip(output: str) -> Finding | None:
     """Find that a zip without a file was uploaded."""
     found = re.search(r"^.*Uploaded file must be a non-empty zip.*$", output, re.MULTILINE)
-    return Finding(found[0].strip(), EMPTY) if found else None
+    hint = f"a file that the command for the zip names is not there: name the right one, {PUSH}"
+    return Finding(found[0].strip(), hint) if found else None
 
 
 def refused_call(output: str) -> Finding | None:

@@ -60,9 +60,9 @@ def show() -> None:
 
     Raises Mistake if the account does not run.
     """
-    print(address(), flush=True)
+    print(way := address(), flush=True)
     # The address is no word of a command line, where others of this machine could read the key.
-    leads = f'<!doctype html><meta http-equiv="refresh" content="0;url={html.escape(address())}">'
+    leads = f'<!doctype html><meta http-equiv="refresh" content="0;url={html.escape(way)}">'
     write(DOOR, leads, 0o600)
     with contextlib.suppress(webbrowser.Error, OSError):
         webbrowser.open(DOOR.as_uri())

@@ -90,17 +90,8 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
-        "when": when,
-        "iso": iso,
-        "took": took,
-        "size": size,
-        "label": label,
-        "tone": tone,
-        "line": one_line,
-        "stamped": stamped,
-        "subject": subject,
-    }
+    made.filters |= {each.__name__: each for each in (when, iso, took, size, label, tone, stamped)}
+    made.filters |= {"line": one_line, "subject": subject}
     made.globals |= {"token": key.TOKEN}
     return made
 

@@ -123,11 +123,7 @@ def api(app: App) -> Answer:
 
 def passing(app: App) -> Answer:
     """Return what hands on a request as it is."""
-
-    async def answer(asked: Asked, receive: Receive, send: Send) -> None:
-        await app(asked.scope, receive, without_cors(send))
-
-    return answer
+    return lambda asked, receive, send: app(asked.scope, receive, without_cors(send))
 
 
 async def ourselves(asked: Asked, receive: Receive, send: Send) -> None:
@@ -149,11 +145,8 @@ async def ourselves(asked: Asked, receive: Receive, send: Send) -> None:
 
 def refusing(reason: str) -> Answer:
     """Return what answers 403 with a reason."""
-
-    async def answer(_: Asked, receive: Receive, send: Send) -> None:
-        await respond(send, 403, JSON, json.dumps({"message": reason}).encode())
-
-    return answer
+    said = json.dumps({"message": reason}).encode()
+    return lambda _, receive, send: respond(send, 403, JSON, said)
 
 
 def signed(app: App) -> Answer:

@@ -7,8 +7,9 @@ import json
 import time
 from dataclasses import dataclass
 
+from sandbox.account import state
 from sandbox.account.clients import client
-from sandbox.account.stack import function_log_group, url
+from sandbox.account.stack import url
 from sandbox.laptop.network import direct
 
 ERRORS = ("[ERROR] ", "RequestId: ")  # how Lambda's lines on a failure start
@@ -53,21 +54,22 @@ def ask() -> Answer:
         if error.code < 500:
             return Answer(error.code)
         throttled = "its concurrency is used up" if error.code == THROTTLED else ""
-        return Answer(error.code, last_error(since) or throttled, function_log_group())
+        group = state.ask().log_group
+        return Answer(error.code, last_error(group, since) or throttled, group)
     except OSError as error:
         return Answer(0, str(error))
 
 
-def last_error(since: int) -> str:
-    """Return the last line on a failure that the function has logged since, in ms since 1970."""
-    group = function_log_group()
+def last_error(group: str, since: int) -> str:
+    """Return the last line on a failure in a log group since a time in ms since 1970."""
     logs = client("logs")
     found = ""
     pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=since)
-    for event in (event for page in pages for event in page["events"]):
-        line = error_in_json(event["message"]) or event["message"].split("\n")[0]
-        if line.startswith(ERRORS) or TIMED_OUT in line:
-            found = line.removeprefix(ERRORS[0])
+    with contextlib.suppress(logs.exceptions.ResourceNotFoundException):  # it has logged nothing
+        for event in (event for page in pages for event in page["events"]):
+            line = error_in_json(event["message"]) or event["message"].split("\n")[0]
+            if line.startswith(ERRORS) or TIMED_OUT in line:
+                found = line.removeprefix(ERRORS[0])
     return found
 
 

@@ -14,11 +14,20 @@ from sandbox.account.function_limits import Refusal
 # Seconds after which an update is over though nobody has asked. AWS takes about as long.
 UPDATE = 5.0
 ENDS: dict[str, float] = {}
+REASONS = ("StateReason", "StateReasonCode", "LastUpdateStatusReason", "LastUpdateStatusReasonCode")
+NO_REASON = dict.fromkeys(REASONS, "")
 
 
 def start_update(func: dict[str, Any]) -> None:
-    """Let an update of the function last for `UPDATE` seconds, unless somebody asks before."""
+    """Let an update of the function last for `UPDATE` seconds, unless somebody asks before.
+
+    A function that was there stays Active meanwhile; MiniStack makes it Pending.
+    """
     ENDS[func["config"]["FunctionArn"]] = time.monotonic() + UPDATE
+    if func["config"].get("StateReasonCode") == "Updating":
+        why = {"LastUpdateStatusReason": "The function is being created."}
+        why["LastUpdateStatusReasonCode"] = "Creating"
+        func["config"].update(NO_REASON | why, State="Active")
 
 
 def end_update(func: dict[str, Any]) -> None:
@@ -26,14 +35,7 @@ def end_update(func: dict[str, Any]) -> None:
     ENDS.pop(func["config"]["FunctionArn"], None)
     for config in (func["config"], *(version["config"] for version in func["versions"].values())):
         if config.get("LastUpdateStatus") == "InProgress":
-            config.update(
-                State="Active",
-                StateReason="",
-                StateReasonCode="",
-                LastUpdateStatus="Successful",
-                LastUpdateStatusReason="",
-                LastUpdateStatusReasonCode="",
-            )
+            config.update(NO_REASON, State="Active", LastUpdateStatus="Successful")
 
 
 def end_updates() -> None:

@@ -145,10 +145,3 @@ def read_project(found: Mapping[str, Any]) -> Project:
         filter_groups=tuple(template.filter_groups(properties)),
         passed_over=template.passed_over(properties),
     )
-
-
-def function_log_group() -> str:
-    """Return the name of the log group of the function."""
-    found = client("lambda").get_function_configuration(FunctionName=output("FunctionName"))
-    name = found.get("LoggingConfig", {}).get("LogGroup")
-    return name or f"/aws/lambda/{found['FunctionName']}"

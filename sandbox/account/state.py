@@ -42,6 +42,7 @@ class State:
     projects: Sequence[dict[str, Any]]
     version: str | None
     description: str
+    log_group: str  # of the function
     weights: dict[str, float]  # the shares of other versions, 0 to 1
     chosen: bool  # whether a person or a build has made it so, not the template
 
@@ -52,11 +53,12 @@ class State:
 
 def found() -> State:
     """Return the state, in the account's own process."""
-    from sandbox.account import internals  # loads all of MiniStack
+    from sandbox.account import environments, internals  # loads all of MiniStack
 
     stack = internals.stacks.get(STACK) or {}
     outputs = {each["OutputKey"]: str(each["OutputValue"]) for each in stack.get("Outputs", [])}
-    function = internals.functions.get(outputs.get("FunctionName")) or {}
+    name = outputs.get("FunctionName", "")
+    function = internals.functions.get(name) or {"config": {"FunctionName": name}}
     alias = function.get("aliases", {}).get(ALIAS) or {}
     versions = function.get("versions", {})
     version = alias.get("FunctionVersion")
@@ -78,7 +80,8 @@ def found() -> State:
         if (known := internals.projects.get(name))
     ]
     weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
-    return State(outputs, projects, version, str(said or ""), weights, chosen)
+    log_group = environments.log_group(function["config"])
+    return State(outputs, projects, version, str(said or ""), log_group, weights, chosen)
 
 
 def mended() -> State:

@@ -29,7 +29,7 @@ def test_state_is_what_the_api_says(asked):
         shown = {"arn", "name", "serviceRole", "source", "environment", "timeoutInMinutes"}
         assert shown <= {key for key in project if known[key] == project[key]}
     assert found.version == version
-    assert found.weights == {}
+    assert (found.weights, found.log_group) == ({}, "/aws/lambda/hello_user")
     functions = asked.client("lambda")
     share = {"AdditionalVersionWeights": {"1": 0.25}}
     functions.update_alias(**NAME, Name="live", FunctionVersion=version, RoutingConfig=share)

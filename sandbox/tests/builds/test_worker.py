@@ -134,7 +134,7 @@ def test_push_during_up_waits_until_what_it_needs_is_there(quick, tmp_path):
 
 
 def test_stack_that_is_not_there_is_told(monkeypatch):
-    nothing = state.State({}, [], None, "", {}, False)
+    nothing = state.State({}, [], None, "", "", {}, False)
     monkeypatch.setattr(state, "ask", lambda: nothing)
     with pytest.raises(Mistake, match="the account has no build project"):
         stack.project()

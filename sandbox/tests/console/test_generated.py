@@ -5,12 +5,12 @@ import io
 import json
 import re
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sandbox.account.state import State
 from sandbox.builds import records
 from sandbox.builds.records import Build
 from sandbox.console import app, function, pages
@@ -195,7 +195,7 @@ def test_version_with_any_description_has_a_page(monkeypatch, said, other):
         number: {"config": config | {"Description": text}, "code_zip": None}
         for number, text in (("1", said), ("2", other))
     }
-    now = State({"FunctionName": "hello_user"}, [], "2", "", {"1": 0.25}, True)
+    now = SimpleNamespace(outputs=config, version="2", weights={"1": 0.25})
     monkeypatch.setattr(pages, "live", lambda: now)
     monkeypatch.setattr(function, "record_of", lambda _: {"config": config, "versions": versions})
     monkeypatch.setattr(function, "recent_lines", lambda _: [(1, "one")])

@@ -34,16 +34,11 @@ class Answer:
     is_cut: bool = False
 
 
-def record_of(name: str) -> dict[str, Any]:
-    """Return what the account holds of a function."""
-    from sandbox.account import internals  # loads all of MiniStack
-
-    return internals.functions.get(name) or {"config": {"FunctionName": name}, "versions": {}}
-
-
 def versions(name: str) -> dict[str, dict[str, Any]]:
     """Return what the account holds of a function's published versions, the newest first."""
-    found = record_of(name)["versions"]
+    from sandbox.account import internals  # loads all of MiniStack
+
+    found = (internals.functions.get(name) or {}).get("versions", {})
     return {number: found[number] for number in sorted(found, key=int, reverse=True)[:VERSIONS]}
 
 
@@ -85,14 +80,14 @@ def difference(before: dict[str, str], after: dict[str, str]) -> list[tuple[str,
     return lines
 
 
-def recent_lines(name: str) -> list[tuple[int, str]]:
-    """Return the last lines that a function has logged: milliseconds since 1970, and text.
+def recent_lines(log_group: str) -> list[tuple[int, str]]:
+    """Return the last lines in a log group: milliseconds since 1970, and text.
 
     The newest one is the first: it is in sight without scrolling.
     """
-    from sandbox.account import environments, internals
+    from sandbox.account import internals
 
-    group = internals.log_groups.get(environments.log_group(record_of(name)["config"])) or {}
+    group = internals.log_groups.get(log_group) or {}
     found = [
         (event["timestamp"], event["message"].rstrip("\n"))
         for stream in [*group.get("streams", {}).values()]

@@ -241,5 +241,5 @@ def function(version: str) -> dict[str, Any]:
         if older:
             before = function_page.code(versions[older[0]]["code_zip"])
             values["diff"] = function_page.difference(before, values["code"])
-    values["lines"] = function_page.recent_lines(name)
+    values["lines"] = function_page.recent_lines(now.log_group)
     return values

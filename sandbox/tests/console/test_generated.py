@@ -195,9 +195,9 @@ def test_version_with_any_description_has_a_page(monkeypatch, said, other):
         number: {"config": config | {"Description": text}, "code_zip": None}
         for number, text in (("1", said), ("2", other))
     }
-    now = SimpleNamespace(outputs=config, version="2", weights={"1": 0.25})
+    now = SimpleNamespace(outputs=config, version="2", weights={"1": 0.25}, log_group="")
     monkeypatch.setattr(pages, "live", lambda: now)
-    monkeypatch.setattr(function, "record_of", lambda _: {"config": config, "versions": versions})
+    monkeypatch.setattr(function, "versions", lambda _: versions)
     monkeypatch.setattr(function, "recent_lines", lambda _: [(1, "one")])
     assert "Code of version 1" in shown("function", pages.function("1"))
 

@@ -14,6 +14,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from sandbox import Mistake
@@ -107,13 +108,13 @@ def run(build: Build) -> tuple[Build, Outcome]:
     except OSError as error:
         return build, Outcome("FAULT", None, f"the log cannot be written: {error}")
     try:
-        with stoppable(build), contextlib.ExitStack() as held:
+        with stoppable(build):
             live = releases.live().version
             build = build.change(status="IN_PROGRESS", started=time.time(), live_before=live)
             project = stack.project(build.project)
             discard_work()
-            held.enter_context(sent_as_it_grows(build, project))
-            outcome = runner.run(build, project, machine_of(build, project, held), log)
+            with sent_as_it_grows(build, project), machine_of(build, project) as machine:
+                outcome = runner.run(build, project, machine, log)
     except Stopped:
         outcome = Outcome("STOPPED", None, "the build was stopped")
     except Mistake as error:
@@ -159,12 +160,9 @@ def assume(build: Build, project: Project) -> dict[str, str]:
     return assume_role(project.role_arn, session_of(build), project.arn)
 
 
-def machine_of(build: Build, project: Project, held: contextlib.ExitStack) -> runner.Machine:
-    """Return the machine that a build runs on, with the credentials of the build role.
-
-    They are to be had until `held` is closed.
-    """
-
+@contextlib.contextmanager
+def machine_of(build: Build, project: Project) -> Iterator[runner.Machine]:
+    """Yield the machine that a build runs on, with the credentials of the build role."""
     renewed = functools.partial(assume, build, project)
     credentials = functools.cache(renewed)
 
@@ -181,20 +179,18 @@ def machine_of(build: Build, project: Project, held: contextlib.ExitStack) -> ru
             "TMPDIR": str(CODEBUILD / "tmp"),
         }
         credentials()  # a role that cannot be had fails the build here, as on AWS
-        address = held.enter_context(served(renewed, project.role_arn))
         return {**base, **aws_environment(address, CODEBUILD / "home" / ".aws"), **chosen}
 
-    return runner.Machine(
-        CODEBUILD,
-        lambda src: repository.check_out(
-            build.commit, src, project.source_url, project.clone_depth
-        ),
-        environment,
-        lambda kind, reference: secrets.read(kind, reference, credentials()),
-        Service(
-            junit.cases, functools.partial(refused_action, project.role_arn, session_of(build))
-        ),
-    )
+    def check_out(src: Path) -> None:
+        repository.check_out(build.commit, src, project.source_url, project.clone_depth)
+
+    def secret(kind: str, reference: str) -> str:
+        return secrets.read(kind, reference, credentials())
+
+    refusal = functools.partial(refused_action, project.role_arn, session_of(build))
+    with served(renewed, project.role_arn) as address:
+        service = Service(junit.cases, refusal)
+        yield runner.Machine(CODEBUILD, check_out, environment, secret, service)
 
 
 def session_of(build: Build) -> str:

@@ -18,7 +18,7 @@ import re
 import signal
 import stat
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sandbox.laptop import bootstrap, files, paths, processes
@@ -78,10 +78,10 @@ site.ENABLE_USER_SITE and site.addsitedir(site.getusersitepackages())
 """
 
 
-def note_settings(**settings: str) -> None:
-    """Write down what leads to packages: the `cache`, and this process's way to the network."""
+def note_settings(**settings: object) -> None:
+    """Write down what leads to packages: uv's `cache`, and the variables of the `registry`."""
     files.make_folder(PACKAGES)
-    found = files.read_object(SETTINGS) | settings | {"registry": way_to_registry()}
+    found = files.read_object(SETTINGS) | {"registry": way_to_registry()} | settings
     files.write(SETTINGS, json.dumps(found))
 
 
@@ -106,10 +106,10 @@ def make_both() -> None:
             mend()
 
 
-def lend() -> Path:
-    """Return the empty environment, for one build; another must not run."""
+def lend(registry: Mapping[str, str]) -> Path:
+    """Return the empty environment, for one build with this registry; another must not run."""
     with files.lock("packages"):  # one that is being made is ready sooner than another
-        note_settings()
+        note_settings(registry=registry)
         # Elsewhere a process that has made a session of its own outlives its build.
         if USED.exists() or not note_of(EMPTY).exists() or sys.platform != "linux":
             mend()

@@ -31,7 +31,7 @@ from sandbox.codebuild.reports import Service
 from sandbox.codebuild.shell import Stopped
 from sandbox.fork import repository
 from sandbox.laptop.files import delete, lock, make_folder, write
-from sandbox.laptop.network import refuse_foreign_endpoints, use_way_to_registry
+from sandbox.laptop.network import refuse_foreign_endpoints
 from sandbox.laptop.paths import CODEBUILD, OUTSIDE
 from sandbox.laptop.processes import clean_environment
 
@@ -101,7 +101,6 @@ def run_build(build: Build) -> None:
 
 def run(build: Build) -> tuple[Build, Outcome]:
     """Run a build's commands; return its record with what was live, and how it went."""
-    use_way_to_registry(build.registry)
     said = ""
     try:
         log = Log(build.log, tell=progress.writer(build.progress))
@@ -168,10 +167,11 @@ def machine_of(build: Build, project: Project) -> Iterator[runner.Machine]:
 
     def environment(chosen: Mapping[str, str]) -> dict[str, str]:
         refuse_foreign_endpoints(chosen)
-        packages.LINK.symlink_to(packages.lend())
+        packages.LINK.symlink_to(packages.lend(build.registry))
         tools = CODEBUILD / "bin"
         programs.make(tools)
-        base = clean_environment(CODEBUILD / "home", packages.LINK / "bin", tools) | {
+        path = (packages.LINK / "bin", tools)
+        base = clean_environment(CODEBUILD / "home", *path, registry=build.registry) | {
             # A git command in a build must not find the student's own repository above it.
             "GIT_CEILING_DIRECTORIES": str(CODEBUILD),
             "GIT_CONFIG_GLOBAL": str(CODEBUILD / "home" / ".gitconfig"),

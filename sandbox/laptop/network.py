@@ -48,14 +48,6 @@ def way_to_registry() -> dict[str, str]:
     }
 
 
-def use_way_to_registry(variables: Mapping[str, str]) -> None:
-    """Let these variables of another process lead to a package registry from now on."""
-    for name in REGISTRY_VARIABLES:
-        os.environ.pop(name, None)
-        if name in variables:
-            os.environ[name] = variables[name]
-
-
 def refuse_foreign_endpoints(env: Mapping[str, str]) -> None:
     """Raise Mistake if a variable would send AWS calls beyond the loopback."""
     for name, value in env.items():

@@ -28,13 +28,18 @@ OWN_VARIABLES = (
 SYSTEM_PATH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
 
 
-def clean_environment(home: Path, *path: Path) -> dict[str, str]:
-    """Return an environment that holds nothing of the student's but the way to the network."""
+def clean_environment(
+    home: Path, *path: Path, registry: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return an environment that holds nothing of the student's but the way to the network.
+
+    That is the `registry`'s variables, by default those of this process.
+    """
     git = shutil.which("git")
     folders = [*map(str, path), *SYSTEM_PATH]
     if git and os.path.dirname(git) not in folders:
         folders.append(os.path.dirname(git))
-    return way_to_registry() | {
+    return dict(way_to_registry() if registry is None else registry) | {
         "PATH": os.pathsep.join(folders),
         "HOME": str(home),
         "LANG": "C.UTF-8",

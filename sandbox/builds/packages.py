@@ -190,7 +190,8 @@ def make(venv: Path, wanted: str, *options: str) -> None:
     code.write_text(code.read_text(encoding="utf-8") + HOOK, encoding="utf-8")
     py_compile.compile(str(code))
     for script in venv.glob("bin/pip*"):  # runs in the build's own environment, wherever that leads
-        script.write_text(script.read_text().replace(str(venv), str(LINK)))
+        text = script.read_text().replace("""'"'"'""", "'")  # as uv writes it where a shell reads
+        script.write_text(text.replace(str(venv), str(LINK)))
     files.write(note_of(venv), json.dumps({"key": key_of(wanted), **stamps(venv)}))
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import codecs
-import datetime
 import re
 import time
+from datetime import datetime
 from typing import TextIO
 
 from sandbox.laptop.terminal import BOLD, DIM, GREEN, PATIENCE, RED, harmless, one_line, painted
@@ -103,7 +103,9 @@ class Screen:
             self.since = stamp
         if complete:
             good = complete[1] == "SUCCEEDED"
-            took = f" ({between(self.since, stamp):.2f} s)" if self.since else ""
+            form = "%Y/%m/%d %H:%M:%S.%f"
+            start, end = (datetime.strptime(each, form) for each in (self.since or stamp, stamp))
+            took = f" ({(end - start).total_seconds():.2f} s)" if self.since else ""
             self.since = stamp
             return painted(text, BOLD, GREEN if good else RED) + painted(took, DIM)
         if text.startswith("Running command "):
@@ -111,10 +113,3 @@ class Screen:
         if text.startswith("Command did not exit") or "status code: C" in text:
             return painted(text, RED)
         return text
-
-
-def between(start: str, end: str) -> float:
-    """Return the seconds between two of CodeBuild's time stamps."""
-    form = "%Y/%m/%d %H:%M:%S.%f"
-    moments = [datetime.datetime.strptime(each, form) for each in (start, end)]
-    return (moments[1] - moments[0]).total_seconds()

@@ -230,3 +230,18 @@ def test_line_that_is_no_name_is_left_to_pip(line):
 def test_lines_are_names_with_or_without_versions():
     assert packages.are_by_name(["a", "a.b_c>=1,!=2 , <3", "a==1.*", "a~=1.0", MARKER])
     assert not packages.are_by_name([])
+
+
+@pytest.mark.parametrize("name", ["plain", "with a blank", "Anna's", "x" * 120])
+def test_pip_of_an_environment_runs_in_the_build_s_own(tmp_path, monkeypatch, name):
+    """Whatever its path: there, and nowhere else, a link leads on to what pip asked for."""
+    monkeypatch.setattr(packages, "PACKAGES", tmp_path)
+    monkeypatch.setattr(packages, "SETTINGS", tmp_path / "settings.json")
+    packages.note_settings(cache=bootstrap.uv_cache())
+    link = tmp_path / "machine" / "venv"
+    monkeypatch.setattr(packages, "LINK", link)
+    packages.make(tmp_path / name, "")
+    link.parent.mkdir()
+    link.symlink_to(tmp_path / name)
+    said = packages.processes.run(tmp_path / name / "bin" / "pip", "--version").stdout
+    assert f" from {link}/lib/python" in said

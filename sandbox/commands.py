@@ -105,7 +105,7 @@ def show(build: Build, out: TextIO, coloured: bool | None = None) -> Build:
     from sandbox.console import key
 
     coloured = in_colour(out) if coloured is None else coloured
-    ended = follow.follow(build, out, coloured)
+    ended = follow.to_its_end(build, out, coloured)
     for line in follow.verdict(ended, key.page(ended), coloured):
         say(line)
     return ended
@@ -264,7 +264,9 @@ def down(arguments: argparse.Namespace) -> int:
     if not place.remove():
         say("There is no sandbox here")
     if arguments.all:
-        place.remove_downloads()
+        folder = paths.cache()
+        with busy(f"Removing {folder}: what was downloaded for the sandboxes of all clones"):
+            place.delete(folder)
     return 0
 
 

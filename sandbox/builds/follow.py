@@ -23,7 +23,7 @@ SHORT = 60  # characters of a command
 UP = "type `python3 -m sandbox up`"
 
 
-def follow(build: Build, out: TextIO, coloured: bool = False) -> Build:
+def to_its_end(build: Build, out: TextIO, coloured: bool = False) -> Build:
     """Show a build's log as it grows, until the build has ended, and return its last record.
 
     Raises Mistake if the sandbox is taken down, or if nothing is left that runs builds.

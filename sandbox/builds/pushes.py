@@ -23,7 +23,7 @@ def submit(lines: Iterable[bytes], submitted: list[Build]) -> None:
     """
     projects = stack.projects()
     told = []
-    for push in webhook.pushes(lines):
+    for push in webhook.read(lines):
         commit = repository.commit_of(push.after) or ""
         refusal = webhook.refusal(push, [g for each in projects for g in each.filter_groups])
         if not commit and not refusal:

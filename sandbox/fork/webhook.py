@@ -36,7 +36,7 @@ class Refusal:
     kinds: frozenset[str] = frozenset()
 
 
-def pushes(lines: Iterable[bytes]) -> list[Push]:
+def read(lines: Iterable[bytes]) -> list[Push]:
     """Read what git gives a post-receive hook on stdin; a ref's name may be no text."""
     return [Push(*os.fsdecode(line.rstrip(b"\n")).split(" ", 2)) for line in lines if line.strip()]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sandbox import Mistake
 from sandbox.laptop import files
-from sandbox.laptop.paths import FOLDER, ROOT, cache, outside, runs_programs
+from sandbox.laptop.paths import FOLDER, ROOT, outside, runs_programs
 from sandbox.laptop.terminal import busy, say
 
 NOTE = FOLDER / "place"
@@ -99,16 +99,6 @@ def set_aside() -> None:
     except OSError:  # as on a mount point
         for each in FOLDER.iterdir():
             delete(each)
-
-
-def remove_downloads() -> None:
-    """Delete what uv and pip have downloaded for the sandboxes of all clones.
-
-    Raises Mistake if it cannot be deleted.
-    """
-    folder = cache()
-    with busy(f"Removing {folder}: what was downloaded for the sandboxes of all clones"):
-        delete(folder)
 
 
 def delete(path: Path) -> None:

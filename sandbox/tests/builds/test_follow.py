@@ -56,7 +56,7 @@ def followed(folder, monkeypatch, record, coloured):
 
     monkeypatch.setattr(follow, "say", tell)
     out = io.StringIO()
-    ended = follow.follow(records.load(record["number"]), out, coloured)
+    ended = follow.to_its_end(records.load(record["number"]), out, coloured)
     assert ended.status == "SUCCEEDED"
     return said, out.getvalue()
 
@@ -91,7 +91,7 @@ def test_follower_of_a_build_that_nobody_runs_gives_up(folder, monkeypatch):
     monkeypatch.setattr(follow, "AGAIN", 1e9)
     monkeypatch.setattr(follow.emulator, "running", lambda: None)
     with pytest.raises(Mistake, match="the account has ended"):
-        follow.follow(records.load(2), io.StringIO())
+        follow.to_its_end(records.load(2), io.StringIO())
     monkeypatch.setattr(follow.emulator, "running", lambda: {"pid": 1})
     with pytest.raises(Mistake, match=r"ends at once: read .*worker\.log"):
-        follow.follow(records.load(2), io.StringIO())
+        follow.to_its_end(records.load(2), io.StringIO())

@@ -151,7 +151,7 @@ def test_refusal_takes_all_files_of_a_new_branch(history):
 
 
 def test_pushes_reads_names_that_are_no_text():
-    [push] = webhook.pushes(
+    [push] = webhook.read(
         [
             b"%s %s refs/heads/\xff 'a' \"b\"\n" % (A.encode(), B.encode()),
         ]

@@ -9,7 +9,7 @@ from typing import Any
 from ministack.core import iam_evaluator
 from ministack.core.responses import error_response_json
 
-from sandbox.account import internals, keys
+from sandbox.account import function_limits, internals, keys
 from sandbox.account.wraps import wrap
 from sandbox.account.wraps.awslambda import OVER_HTTP
 
@@ -17,7 +17,7 @@ GREEN = " (green)"  # marks a build that has ended so
 MOVES = 100  # of an alias, which are noted
 
 
-def alias_refused(name: str, data: dict[str, Any]) -> Any:
+def refusal(name: str, data: dict[str, Any]) -> function_limits.Refusal | None:
     """Return why an alias may not be so, or None.
 
     It names versions that are there, and routes to at most one other, which is not $LATEST, a
@@ -29,24 +29,18 @@ def alias_refused(name: str, data: dict[str, Any]) -> Any:
         return None
     shares = (data.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
     if not all(type(share) in (int, float) and 0 <= share <= 1 for share in shares.values()):
-        return error_response_json(
-            "ValidationException",
-            f"1 validation error detected: Value '{shares}' at 'routingConfig."
-            "additionalVersionWeights' failed to satisfy constraint: Map value must satisfy "
-            "constraint: [Member must have value less than or equal to 1.0, Member must have "
-            "value greater than or equal to 0.0]",
-            400,
+        return function_limits.invalid(
+            f"Value '{shares}' at 'routingConfig.additionalVersionWeights'",
+            "Map value must satisfy constraint: [Member must have value less than or equal to "
+            "1.0, Member must have value greater than or equal to 0.0]",
         )
     for version in filter(None, [data.get("FunctionVersion"), *shares]):
         if version != "$LATEST" and version not in func["versions"]:
             text = f"Function not found: {func['config']['FunctionArn']}:{version}"
-            return error_response_json("ResourceNotFoundException", text, 404)
+            return "ResourceNotFoundException", text, 404
     if shares and (len(shares) > 1 or "$LATEST" in (data.get("FunctionVersion"), *shares)):
-        return error_response_json(
-            "InvalidParameterValueException",
-            "An alias routes to one additional version, and to no $LATEST",
-            400,
-        )
+        text = "An alias routes to one additional version, and to no $LATEST"
+        return "InvalidParameterValueException", text, 400
     return None
 
 
@@ -60,8 +54,8 @@ def change_of_an_alias_is_looked_at(original: Any, name: str, *given: Any) -> An
     """
     data = given[-1] if isinstance(given[-1], dict) else {}
     alias = data.get("Name", "") if given[0] is data else given[0]
-    if refused := alias_refused(name, data):
-        return refused
+    if why := refusal(name, data):
+        return error_response_json(*why)
     func = internals.functions.get(name) or {"aliases": {}}
     before = copy.deepcopy(func["aliases"].get(alias))
     answer = original(name, *given)

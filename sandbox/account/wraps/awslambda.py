@@ -148,13 +148,6 @@ def is_python(record: Mapping[str, Any]) -> bool:
     return runtime.startswith("python") and bool(record.get("code_zip"))
 
 
-def shares_of(alias: dict[str, Any]) -> dict[str, float]:
-    """Return for each version of an alias which share of the requests it gets."""
-    others = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
-    shares = {version: float(share) for version, share in others.items()}
-    return {alias.get("FunctionVersion", "$LATEST"): 1 - sum(shares.values()), **shares}
-
-
 def drawn(func: Any, qualifier: str | None) -> tuple[str, dict[str, Any] | None]:
     """Draw the version of a request, for an alias in the proportion of its weights.
 
@@ -163,8 +156,10 @@ def drawn(func: Any, qualifier: str | None) -> tuple[str, dict[str, Any] | None]
     """
     version = qualifier or "$LATEST"
     if func and version in func["aliases"]:
-        shares = shares_of(func["aliases"][version])
-        version = random.choices([*shares], [*shares.values()])[0]
+        alias = func["aliases"][version]
+        shares = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+        rest = 1 - sum(shares.values())
+        version = random.choices([alias["FunctionVersion"], *shares], [rest, *shares.values()])[0]
     if not func or version == "$LATEST":
         return version, func
     return version, func["versions"].get(version)

@@ -191,10 +191,11 @@ def root_key_is_not_test(account):
             sts.get_caller_identity()
 
 
-def root_signature_is_checked(account):
-    key = account.keys[keys.ROOT][0]
-    sts = account.client("sts", aws_access_key_id=key, aws_secret_access_key="wrong")
-    assert refused(sts.get_caller_identity)[1] == "SignatureDoesNotMatch"
+def signature_is_checked_root_s_too(account):
+    for user in (keys.ROOT, keys.STUDENT):
+        key = account.keys[user][0]
+        sts = account.client("sts", aws_access_key_id=key, aws_secret_access_key="wrong")
+        assert refused(sts.get_caller_identity)[1] == "SignatureDoesNotMatch"
 
 
 def function_credentials_cannot_be_guessed(account):

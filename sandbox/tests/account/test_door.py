@@ -6,10 +6,8 @@ import http.client
 import http.server
 import json
 import os
-import shutil
 import socket
 import stat
-import subprocess
 import threading
 import time
 import urllib.parse
@@ -165,13 +163,6 @@ def test_other_user_s_key_is_not_root(account, key):
         assert status in (400, 403), body
 
 
-def test_wrong_secret_is_refused(account):
-    for user in (keys.ROOT, keys.STUDENT):
-        account.keys["other"] = [account.keys[user][0], "anything"]
-        status, _, body = account.ask("GET", FUNCTIONS, signed(account, user="other"))
-        assert status == 403 and b"signature" in body
-
-
 def test_signature_of_another_request_is_refused(account):
     headers = signed(account)
     assert account.ask("DELETE", f"{FUNCTIONS}/hello_user", headers)[0] == 403
@@ -292,7 +283,7 @@ def test_session_that_is_over_is_refused(account, ourselves):
         lambda right: f"{int(right.partition('.')[0]) + 1}" + right[right.index(".") :],
         lambda right: right[:-1] + ("0" if right[-1] != "0" else "1"),
         lambda right: state.proof("/elsewhere"),
-        lambda right: state.proof(right, 1),
+        lambda right: state.proof(state.ROUTE, 1),
     ],
 )
 def test_proof_that_is_not_right_is_refused(account, ourselves, make):
@@ -305,10 +296,6 @@ def test_proof_that_is_not_right_is_refused(account, ourselves, make):
         assert account.ask("GET", where, {state.HEADER: right})[0] == 200
         assert account.ask("GET", where, {state.HEADER: wrong.encode()})[0] == 403
         assert account.ask("GET", f"{where}?proof={urllib.parse.quote(wrong)}")[0] == 403
-
-
-def test_proof_is_over_after_its_time(account, ourselves):
-    assert account.ask("GET", state.ROUTE, {state.HEADER: state.proof(state.ROUTE, 1)})[0] == 403
 
 
 def answering_with(headers):
@@ -535,29 +522,12 @@ def page(account):
         server.shutdown()
 
 
-def test_page_of_another_origin_gets_nothing_in_a_real_browser(account, page, tmp_path):
-    browser = next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
-    if not browser:
-        pytest.skip("this machine has no Chromium")
-    done = subprocess.run(
-        [
-            browser,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--virtual-time-budget=20000",
-            f"--user-data-dir={tmp_path}",
-            "--dump-dom",
-            page,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
-    )
-    assert "create refused" in done.stdout, done.stdout + done.stderr
-    for name in ("reset", "health", "socket"):
-        assert f"{name} refused" in done.stdout
+@pytest.mark.skipif(not FOUND, reason="this machine has no Chromium")
+def test_page_of_another_origin_gets_nothing_in_a_real_browser(account, page):
+    with browser() as running:
+        shown = running.new_page()
+        shown.goto(page)
+        shown.wait_for_function("document.getElementById('out').textContent != 'waiting'")
+        said = shown.inner_text("#out").split("; ")
+    assert sorted(said) == [f"{name} refused" for name in ("create", "health", "reset", "socket")]
     assert functions(account) == ["hello_user"]

@@ -165,8 +165,3 @@ def unfinished() -> list[Build]:
 def green() -> Iterator[Build]:
     """Yield the green builds that have put a version live, the newest first."""
     return (build for build in newest_first() if build.status == "SUCCEEDED" and build.released)
-
-
-def green_versions() -> list[str]:
-    """Return the versions that green builds have put live, the last one first."""
-    return [str(build.released) for build in green()]

@@ -231,7 +231,7 @@ def function(version: str) -> dict[str, Any]:
     chosen = version if version in numbers else now.version
     values["chosen"] = chosen
     # A red build may have published one: that is no way back.
-    good = {releases.FIRST, now.version, *now.weights, *records.green_versions()}
+    good = {releases.FIRST, now.version, *now.weights, *(each.released for each in records.green())}
     values["never_live"] = {*numbers} - good
     if chosen in numbers:
         older = numbers[numbers.index(chosen) + 1 :]

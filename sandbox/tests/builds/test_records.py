@@ -41,12 +41,12 @@ def test_record_with_a_key_that_is_not_known_is_read(folder):
 
 def test_release_of_an_older_record_is_what_it_left_live(folder):
     put(folder, json.dumps(WHOLE))
-    assert records.green_versions() == ["4"]
+    assert [build.released for build in records.green()] == ["4"]
 
 
 def test_build_that_released_nothing_is_no_release(folder):
     put(folder, json.dumps(WHOLE | {"released": None}))
-    assert records.green_versions() == []
+    assert [build.released for build in records.green()] == []
 
 
 def test_status_that_is_not_known_is_an_end(folder):
@@ -88,7 +88,7 @@ def test_record_that_cannot_be_read_is_passed_over_and_kept(folder, text):
     put(folder, text)
     assert [build.number for build in records.newest_first()] == [2]
     assert records.unreadable() == [folder / "3" / "build.json"]
-    assert records.green_versions() == ["4"]
+    assert [build.released for build in records.green()] == ["4"]
     assert records.unfinished() == []
     assert (folder / "3" / "build.json").read_text() == text
     assert records.numbers() == [2, 3]  # the next build is number 4 and overwrites nothing

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 PHASES = ("INSTALL", "PRE_BUILD", "BUILD", "POST_BUILD")
-SHELLS = {"sh": "sh", "/bin/sh": "sh", "bash": "bash", "/bin/bash": "bash"}
+SHELLS = {"": "sh", "sh": "sh", "/bin/sh": "sh", "bash": "bash", "/bin/bash": "bash"}
 WINDOWS_SHELLS = ("powershell.exe", "cmd.exe")
 READ_HERE = "JUNITXML"  # of the formats of a report; of the others only what they are
 

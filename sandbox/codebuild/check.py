@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sandbox.codebuild.buildspec import SHELLS, Buildspec
+from sandbox.codebuild.buildspec import SHELLS, Buildspec, BuildspecError
 from sandbox.codebuild.reader import read
 from sandbox.codebuild.shell import syntax_error
 from sandbox.codebuild.source import runtimes
@@ -43,19 +43,13 @@ def as_text(spec: Buildspec, name: str) -> Iterator[str]:
     for phase, count in phases(spec).items():
         last = f", and {count['finally']} in finally" if count["finally"] else ""
         yield f" {phase}: {count['commands']} commands{last}"
-    for line, text in spec.notes:
-        yield f"note{at(line)}: {text}"
-    for found in spec.obstacles:
-        yield f"not here{at(found.line)}: {found.message}"
-        yield f"hint: {found.hint}"
+    said = [("note", line, text) for line, text in spec.notes]
+    said += [("not here", e.line, f"{e.message}\nhint: {e.hint}") for e in spec.obstacles]
+    for kind, line, text in said:
+        yield f"{kind}{f', line {line}' if line else ''}: {text}"
     nothing = not spec.scripts and not spec.obstacles
     yield f"CodeBuild reads it: yes{', and it DOES NOTHING' if nothing else ''}"
     yield f"This laptop runs it: {'no' if spec.obstacles else 'yes'}"
-
-
-def at(line: int | None) -> str:
-    """Return the words for a line, if it is known."""
-    return f", line {line}" if line else ""
 
 
 def check(content: bytes, environment: Mapping[str, str]) -> Buildspec:
@@ -65,14 +59,16 @@ def check(content: bytes, environment: Mapping[str, str]) -> Buildspec:
     """
     spec, path = read(content), environment.get("PATH", "")
     notes: list[tuple[int | None, str]] = [*spec.notes]
-    if spec.shell in SHELLS or not spec.shell:
-        name = SHELLS.get(spec.shell, "sh")
+    obstacles = [*spec.obstacles]
+    if name := SHELLS.get(spec.shell):
         for line, command in spec.scripts:
             if said := syntax_error(name, command):
                 notes.append((line, f"{name} cannot read this command: {said}"))
         notes.sort(key=lambda found: found[0] or 0)
     values = {item["name"]: item["value"] for item in spec.variables}
-    found = [*runtimes(spec, values, path)]
-    notes += [(None, text) for _, text, _ in found if text]
-    missing = [error for *_, error in found if error]
-    return replace(spec, obstacles=(*spec.obstacles, *missing), notes=tuple(notes))
+    try:
+        for _, text in runtimes(spec, values, path):
+            notes += [(None, text)] if text else []
+    except BuildspecError as error:
+        obstacles.append(error)
+    return replace(spec, obstacles=tuple(obstacles), notes=tuple(notes))

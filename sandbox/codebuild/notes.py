@@ -79,12 +79,3 @@ def of_block(node: yaml.ScalarNode, written: list[str]) -> str:
             "break and is a command of its own"
         )
     return ""
-
-
-def of_value(node: yaml.Node | None) -> str:
-    """Return what may surprise in a value that should be one word, or nothing."""
-    is_plain = isinstance(node, yaml.ScalarNode) and not node.style
-    text = str(node.value) if node else ""
-    if is_plain and any(text.startswith(mark) != text.endswith(mark) for mark in "'\""):
-        return f"{text}: the quotation mark has no partner, so it is part of the value"
-    return ""

@@ -19,7 +19,7 @@ from sandbox.codebuild.buildspec import (
     OnFailure,
     Phase,
 )
-from sandbox.codebuild.notes import Notes, of_value
+from sandbox.codebuild.notes import Notes
 from sandbox.codebuild.part import TAGS, Part
 from sandbox.codebuild.yaml_nodes import COLON, QUOTE_IT, compose
 
@@ -108,7 +108,7 @@ def shell(part: Part) -> str:
     if name in WINDOWS_SHELLS:
         said = f"env.shell is {name!r}; this laptop runs sh and bash"
         part.hinder(said, hint)
-    elif name and name not in SHELLS:
+    elif name not in SHELLS:
         known = "bash, /bin/sh, powershell.exe and cmd.exe"
         raise part.fault(f"env.shell is {name!r}; CodeBuild knows {known}", hint)
     return name
@@ -196,13 +196,14 @@ def runtimes(part: Part) -> dict[str, str]:
 def variables(part: Part) -> dict[str, str]:
     found = {}
     for name, value in part.parts().items():
-        found[name] = value.text()
-        if said := of_value(value.node):
-            value.tell(said)
+        found[name] = text = value.text()
+        is_half = any(text.startswith(mark) != text.endswith(mark) for mark in "'\"")
+        if is_half and not getattr(value.node, "style", None):
+            value.tell(f"{text}: the quotation mark has no partner, so it is part of the value")
         if name.startswith("CODEBUILD_"):
             said = "names with CODEBUILD_ belong to CodeBuild, whose own value wins"
             value.tell(f"{name}: {said}")
-        if "\0" in found[name] or "=" in name or not name:
+        if "\0" in text or "=" in name or not name:
             hint = "use letters, digits and _ for the name"
             raise value.fault(f"{name!r} cannot be a variable", hint)
     return found

@@ -6,7 +6,7 @@ import contextlib
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,8 +58,8 @@ def run(request: Request, project: Project, machine: Machine, log: Log) -> Outco
         place = f"buildspec{error.place}: " if error.line else ""
         return Outcome("FAILED", "DOWNLOAD_SOURCE", place + error.message, error.hint)
     deadline = time.monotonic() + 60 * project.timeout_minutes
-    name, tmp = SHELLS.get(spec.shell, "sh"), machine.folder / "tmp"
-    shell = Shell(name, tmp, src, variables, log.output, deadline, spec.version == "0.2")
+    program, tmp = SHELLS[spec.shell], machine.folder / "tmp"
+    shell = Shell(program, tmp, src, variables, log.output, deadline, spec.version == "0.2")
 
     def find(files: Files) -> dict[Path, str]:
         return artifacts.find(files.expanded(shell.expand), src, log)
@@ -113,8 +113,12 @@ def download_source(
     spec = read(source.find_buildspec(src, project.buildspec))
     for error in spec.obstacles:
         raise error
-    if said := [*unknown_keys(spec)]:
-        log.line("\n".join(["Found possible syntax errors in buildspec: ", *said]))
+    said = ["Found possible syntax errors in buildspec: "]
+    for section, keys in spec.unknown.items():
+        said += [f"In the section {section}", "    The following keys cannot be identified:"]
+        said += [f"        {key}" for key in keys]
+    if spec.unknown:
+        log.line("\n".join(said))
     if spec.shell:
         log.line(f"Selecting shell {spec.shell} as specified in buildspec.")
     for line, text in spec.notes:
@@ -128,9 +132,7 @@ def download_source(
     log.line("Processing environment variables")
     variables = machine.environment(chosen_variables(spec, project, machine.secret, log))
     variables |= own_variables(request, project, src)
-    for text, here, missing in source.runtimes(spec, variables, variables["PATH"]):
-        if missing:
-            raise missing
+    for text, here in source.runtimes(spec, variables, variables["PATH"]):
         log.line(text)
         if here:
             log.note(here)
@@ -144,10 +146,3 @@ def download_source(
         log.line(f" {phase.name}: {len(phase.commands)} commands")
     complete(log, "DOWNLOAD_SOURCE")
     return spec, variables
-
-
-def unknown_keys(spec: Buildspec) -> Iterator[str]:
-    """Yield CodeBuild's own words on keys that it does not know."""
-    for section, keys in spec.unknown.items():
-        yield f"In the section {section}\n    The following keys cannot be identified:"
-        yield from (f"        {key}" for key in keys)

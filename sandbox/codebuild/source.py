@@ -48,15 +48,14 @@ def find_buildspec(source: Path, name: str) -> bytes:
         ) from None
 
 
-def runtimes(
-    spec: Buildspec, variables: Mapping[str, str], path: str
-) -> Iterator[tuple[str, str, BuildspecError | None]]:
-    """Yield CodeBuild's line for each runtime, what is done here instead or "", and what hinders.
+def runtimes(spec: Buildspec, variables: Mapping[str, str], path: str) -> Iterator[tuple[str, str]]:
+    """Yield CodeBuild's line for each runtime, and what is done here instead or "".
 
-    A version may name a variable; `path` is where the runtime's program is looked for.
+    A version may name a variable; `path` is where the runtime's program is looked for. Raises
+    BuildspecError if there is none.
     """
     if not spec.runtimes:
-        yield "No runtime version selected in buildspec.", "", None
+        yield "No runtime version selected in buildspec.", ""
     for name, written in spec.runtimes.items():
         version = Template(written).safe_substitute(variables)
         line = f"Selecting '{name}' runtime version '{version}' based on manual selections..."
@@ -64,15 +63,13 @@ def runtimes(
         needed = PROGRAMS.get(name, name)
         program = sys.executable if name == "python" else shutil.which(needed, path=path)
         if not program:
-            missing = BuildspecError(
+            raise BuildspecError(
                 f"the runtime {name} is not on this laptop, {needed!r} was not found",
                 f"install it, or leave `{name}` out of runtime-versions",
             )
-            yield line, "", missing
-        elif name != "python":
-            yield line, f"runtime {name} {version}: the build uses {program} as it is", None
+        if name != "python":
+            yield line, f"runtime {name} {version}: the build uses {program} as it is"
         elif version in (own, f"{sys.version_info[0]}.x", "latest"):
-            yield line, "", None
+            yield line, ""
         else:
-            said = f"runtime python {version}: builds on this laptop run on its Python {own}"
-            yield line, said, None
+            yield line, f"runtime python {version}: builds on this laptop run on its Python {own}"

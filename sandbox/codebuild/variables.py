@@ -55,10 +55,9 @@ def own_variables(request: Request, project: Project, src: Path) -> dict[str, st
 def chosen_variables(spec: Buildspec, project: Project, secret: Secret, log: Log) -> dict[str, str]:
     """Return what buildspec and project set; what the project sets wins. Secrets get masked."""
     values = {}
-    for name, item in {
-        item["name"]: item for item in (*spec.variables, *project.variables)
-    }.items():
-        kind, value = kind_of(item), item["value"]
+    for item in {item["name"]: item for item in (*spec.variables, *project.variables)}.values():
+        name = item["name"]
+        kind, value = item.get("type", "PLAINTEXT"), item["value"]
         log.mark("variable", name=name, kind=kind, value=value)  # of a secret, where it is kept
         if kind != "PLAINTEXT":
             value = secret(kind, value)
@@ -73,12 +72,7 @@ def exportable(spec: Buildspec, project: Project) -> Iterator[str]:
     https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html
     """
     chosen = (*spec.variables, *project.variables)
-    secrets = {item["name"] for item in chosen if kind_of(item) != "PLAINTEXT"}
+    secrets = {item["name"] for item in chosen if item.get("type", "PLAINTEXT") != "PLAINTEXT"}
     for name in spec.exported_variables:
         if not name.startswith("AWS_") and name not in secrets:
             yield name
-
-
-def kind_of(variable: dict[str, str]) -> str:
-    """Return the kind of a project's variable."""
-    return variable.get("type", "PLAINTEXT")

@@ -8,7 +8,10 @@ from sandbox.codebuild.buildspec import BuildspecError
 from sandbox.codebuild.reader import read
 
 OWN = (Path(__file__).parents[3] / "buildspec.yml").read_text(encoding="utf-8").splitlines()
-START = "version: 0.2\nphases:\n  build:\n    commands:\n"
+BUILD = "version: 0.2\nphases:\n  build:\n    "
+START = f"{BUILD}commands:\n"
+DOCKER = "version: 0.2\nphases:\n  install:\n    runtime-versions:\n      "
+COLON = "a colon with a space after it makes a key: put the whole command in"
 QUOTES = "a quotation mark is not closed, or ends the text too early: put the whole command in"
 STAND = "and all of one level, above and below, stand in one column"
 # A name, what stands below START (or a whole file), the line that YAML names, part of the hint.
@@ -29,14 +32,41 @@ SLIPS = [
     ("no blank", "      - x\n      -y", 7, "line 6, `-y`: a command needs `- ` before it"),
     ("open double", '      - "x\n      - y', 5, QUOTES),
     ("open before another", '      - "x\n      - echo "y"', 6, QUOTES),
+    ("open at the end", '      - "echo one', 5, QUOTES),
     ("open single", "      - 'x\n      - 'y'", 6, QUOTES),
     ("apostrophe", "      - 'echo it's'", 5, QUOTES),
     ("text after a quote", '      - "pip" install x', 5, QUOTES),
     ("test with a bracket", "      - [ -f x ] && y", 5, "put the whole command in single quotes"),
     ("open bracket", "      - [ x\n      - y", 7, "close the bracket that was opened above"),
     ("brace", "      - {a} b", 5, "put the whole command in single quotes"),
-    ("sign", "      - @x", 5, "'@' cannot start a plain text"),
+    ("sign", "      - @echo off", 5, "'@' cannot start a plain text"),
+    ("star", "      - *.sh", 5, "'*' cannot start a plain text"),
+    ("backquote", "      - `date`", 5, "'`' cannot start a plain text"),
+    (
+        "backslash",
+        '      - "sed s/\\./-/ VERSION"',
+        5,
+        "in double quotes a backslash starts an",
+    ),
+    ("brackets", "      - [ -f README.md ]", 5, "put the whole command in single quotes"),
+    ("colon", '      - echo first\n      - echo "the answer: 42"', 6, COLON),
+    ("colon at the end", "      - echo a:b :c\n      - echo done:", 6, COLON),
+    ("second colon", f"{BUILD}commands: echo a: b", 4, COLON),
     ("out of line", "      - x\n     - y", 6, STAND),
+    ("in three columns", "      - x\n       - y\n     - z", 7, "line 6, `- y`: a command needs"),
+    ("key twice", f"{BUILD}commands: x\n  build: y", 5, "put both contents under one key"),
+    ("two documents", "version: 0.2\n---\nversion: 0.2\n", 2, "keep one document in the file"),
+    ("empty file", "", 1, "write `version: 0.2` and `phases:` with your commands"),
+    ("no such version", "version: 1.0\nphases: {}", 1, "write `version: 0.2`"),
+    ("no version", "phases: {build: {commands: x}}", 1, "write `version: 0.2`"),
+    ("no phases", "version: 0.2\nenv: {shell: sh}", 1, "write `phases:` with at least one of"),
+    ("text for keys", "version: 0.2\nphases: build", 2, "phases holds keys with values"),
+    ("list for keys", "version: 0.2\nphases:\n  - build: x", 3, "phases holds keys with values"),
+    ("phase with a hyphen", "version: 0.2\nphases:\n  pre-build: x", 3, "write `pre_build:`"),
+    ("no phase", "version: 0.2\nphases:\n  pre_deploy: x", 3, "move its commands below one of"),
+    ("no such word", f"{BUILD}on-failure: IGNORE", 4, "write `on-failure: ABORT`, or leave"),
+    ("no such runtime", f"{DOCKER}docker: 20", 5, "delete the line `docker: …` below runtime-"),
+    ("report of nothing", f"{BUILD}commands: x\nreports: {{t: }}", 5, "write `files:` with a list"),
     (
         "no colon",
         "version: 0.2\nphases:\n  build\n    commands:\n",
@@ -65,11 +95,39 @@ SLIPS = [
     "text, line, hint", [slip[1:] for slip in SLIPS], ids=[s[0] for s in SLIPS]
 )
 def test_slip_is_named_with_what_to_type(text, line, hint):
-    whole = text if "version" in text else START + text
+    whole = START + text if text.startswith((" ", "\t", "\u00a0")) else text
     with pytest.raises(BuildspecError) as error:
         read(whole.encode())
     assert error.value.line == line
     assert hint in error.value.hint
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (
+            "version: 0.2\nphases:\n\tbuild:\n",
+            "found character that cannot start any token at line 3",
+        ),
+        (f"{BUILD}commands: echo a: b", "mapping values are not allowed in this context at line 4"),
+        (f"{BUILD}commands: [a\nx: {{}}", "did not find expected ',' or ']' at line 5"),
+        ("version: 0.2\nphases:\n  - build: x", "wrong number of container tags, expected 1"),
+        (
+            f"{START}      - x\n      - a: b",
+            "Expected Commands[1] to be of string type: found subkeys instead at line 6, "
+            "value of the key tag on line 5 might be empty",
+        ),
+        (
+            f"{DOCKER}docker: 20",
+            "Unknown runtime named 'docker'. This build image has the following runtimes: "
+            "dotnet, golang, java, nodejs, php, python, ruby",
+        ),
+    ],
+)
+def test_slip_is_told_in_codebuild_s_words(text, message):
+    with pytest.raises(BuildspecError) as error:
+        read(text.encode())
+    assert error.value.message == message
 
 
 @pytest.mark.parametrize("number", [n for n, line in enumerate(OWN) if line.startswith(" ")])

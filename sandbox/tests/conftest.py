@@ -1,4 +1,4 @@
-"""Students whose sandbox the tests share."""
+"""The student whose sandbox the tests of a process share, and one who starts anew."""
 
 import os
 
@@ -6,6 +6,7 @@ import psutil
 import pytest
 
 from sandbox.laptop import processes
+from sandbox.laptop.paths import ROOT
 from students import FOLDERS, Quick, Student
 
 
@@ -22,25 +23,6 @@ def pytest_unconfigure(config):
         processes.end([each for each in found if (each.info["cwd"] or "").startswith(base)])
 
 
-@pytest.fixture(scope="session")
-def shared_student(tmp_path_factory):
-    """A student whose sandbox is up."""
-    someone = Student(tmp_path_factory.mktemp("student"))
-    try:
-        someone.first_up = someone.sandbox("up")
-        someone.first_answers = [someone.get(), someone.get("?user=CI%20CD%20Developer")]
-        yield someone
-    finally:
-        someone.leave()
-
-
-@pytest.fixture
-def student(shared_student):
-    """A student whose sandbox is up; tests share it, and each leaves it green."""
-    shared_student.revive()
-    return shared_student
-
-
 @pytest.fixture
 def newcomer(tmp_path):
     """A student with a fresh clone who has not typed anything yet."""
@@ -53,11 +35,11 @@ def newcomer(tmp_path):
 
 @pytest.fixture(scope="session")
 def shared_quick(tmp_path_factory):
-    """A student with quick builds whose sandbox is up."""
+    """A student whose sandbox is up: one for all tests of this process, as an `up` takes long."""
     someone = Quick(tmp_path_factory.mktemp("quick"))
     try:
         someone.say("start")
-        someone.first_up = someone.up()
+        someone.up()
         yield someone
     finally:
         someone.leave()
@@ -67,4 +49,13 @@ def shared_quick(tmp_path_factory):
 def quick(shared_quick):
     """A student with quick builds whose sandbox is up; each test leaves it up and green."""
     shared_quick.revive()
+    shared_quick.be_quick()
+    return shared_quick
+
+
+@pytest.fixture
+def student(shared_quick):
+    """The same student with the tutorial's own builds; each test leaves them green."""
+    shared_quick.revive()
+    shared_quick.be_thorough((ROOT / "buildspec.yml").read_text())
     return shared_quick

@@ -88,6 +88,8 @@ def measures() -> str:
 class Student(Clone):
     """Someone with a fresh clone who types commands, and asks what has become of them."""
 
+    evaluated: tuple[dict, dict[str, str]] = ({}, {})  # an account, and what `env` said of it
+
     def __init__(self, folder, settings=None, name="my clone"):
         settings = caches() | {"PATH": bare_path()} | (settings or {})
         super().__init__(folder, settings, name)
@@ -135,9 +137,10 @@ class Student(Clone):
         return json.loads(body)["message"]
 
     def aws(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
-        """Run plain aws after the eval that README.md shows."""
-        here = f'eval "$({PYTHON} -m sandbox env)"; exec aws "$@"'
-        return self.type("bash", "-c", here, "bash", *arguments, code=code)
+        """Run plain aws after the eval that README.md shows: once for each account's process."""
+        if self.evaluated[0] != (account := self.account()):
+            self.evaluated = account, self.aws_environment()
+        return self.type("aws", *arguments, code=code, env=self.evaluated[1])
 
     def keys(self, user: str = "student") -> tuple[str, str]:
         """Return an access key id and its secret."""
@@ -233,11 +236,31 @@ aws lambda update-alias --function-name hello_user --name live --function-versio
 class Quick(Student):
     """A student whose builds install nothing, test with doctest, and release in two calls."""
 
+    buildspec = ""  # what was had last, but for what a test has changed for itself
+
     def up(self) -> str:
         return self.sandbox("up").stderr
 
+    def be_quick(self) -> None:
+        """Have quick builds again, if others were had meanwhile."""
+        if self.buildspec != QUICK:
+            self.say("start")
+            assert "SUCCEEDED" in self.push()[-1]
+
+    def be_thorough(self, buildspec: str) -> None:
+        """Have the tutorial's own files and this buildspec, unless that is had already."""
+        if self.buildspec != buildspec:
+            self.buildspec = buildspec
+            (self.clone / "test.txt").unlink(missing_ok=True)  # pytest would run it
+            for name in ("hello_user.py", "test_hello_world.py", "requirements.txt"):
+                self.write(name, (ROOT / name).read_text())
+            self.write("buildspec.yml", buildspec)
+            self.commit("Build as the tutorial")
+            assert "SUCCEEDED" in self.push()[-1], self.log()
+
     def say(self, word: str, *before: str) -> str:
         """Commit a handler that answers with this word, its test, and commands to run first."""
+        self.buildspec = QUICK
         self.write(
             "hello_user.py",
             "import json\n\n\ndef hello_user_handler(event, context):\n"

@@ -202,7 +202,9 @@ def test_same_code_is_a_new_version_as_on_aws(quick):
 
 
 def test_line_without_an_end_has_nothing_glued_to_it(quick):
-    quick.say("no end", "printf 'no end of the line'; sleep 1; kill -9 $PPID; sleep 60")
+    seen = f"grep -qs 'no end of the lin[e]' '{quick.clone}'/.sandbox/builds/*/log"
+    wait = f"until {seen}; do sleep 0.05; done"
+    quick.say("no end", f"printf 'no end of %s' 'the line'; {wait}; kill -9 $PPID; sleep 60")
     lines = quick.push()
     assert any(line.endswith("no end of the line") for line in lines)
     assert not [line for line in lines if "of the line[sandbox]" in line]

@@ -130,13 +130,13 @@ def test_push_from_a_terminal_is_coloured_unless_told_not_to(quick):
     raw = in_a_terminal(quick, "git", "push", "sandbox")
     assert "colours=\x1b[K\r" in raw and "remote: =red\x1b[K\r" in raw
     assert re.search(r"\x1b\[1m\x1b\[32mPhase complete: BUILD State: SUCCEEDED", raw)
-    assert re.search(r"remote: \x1b\[2m=red … 2 s\x1b\[0m\x1b\[K\s*\r", raw)
+    assert re.search(r"remote: \x1b\[2m=red … \d+ s\x1b\[0m\x1b\[K\s*\r", raw)
     number = quick.newest()
     lines = [line for line in raw.splitlines() if "remote:" in line]
     assert re.search(rf"\x1b\[7m\x1b\[32m BUILD {number} SUCCEEDED: ", lines[-1])
     ours = re.sub(r"\x1b\[K(?=\r*[\r\n])", "", raw)  # git's own, at the end of each line
     assert set(re.findall(r"[^\n\r\t\x20-\x7e\xa0-\uffff]", re.sub(SGR, "", ours))) == set()
-    assert "… 2 s" not in "\n".join(seen(raw))
+    assert not re.search(r"… \d+ s", "\n".join(seen(raw)))
     quick.say("plain", "echo colours=$PY_COLORS")
     said = in_a_terminal(quick, "git", "push", "sandbox", NO_COLOR="1")
     assert "\x1b[32m" not in said and "\x1b[2m" not in said
@@ -155,15 +155,12 @@ def test_red_push_ends_in_five_lines_with_the_verdict_last(quick):
     ]
     assert last == lines[-4:]
     assert last[2].endswith(f"/console/builds/{number}")
-    quick.say("green after five lines")
-    assert "SUCCEEDED" in quick.push()[-1]
 
 
 RED = r"printf '\033[31mFAILED\033[0m test_x.py::test_a - assert 1 == 2\n'; exit 1"
 ENDS = {
     "green": ([], "SUCCEEDED: version N is live"),
     "red": ([RED], "[sandbox] said: "),
-    "syntax": (["python -c 'def f(:'"], "[sandbox] said: "),
     "unread": (["true: true"], "[sandbox] error: "),
 }
 
@@ -186,27 +183,28 @@ def test_push_ends_the_same_in_a_pipe_and_in_a_terminal(quick, commands, told):
     shown = ends(seen(in_a_terminal(quick, "git", "push", "sandbox")))
     assert shown == piped and "BUILD N" in shown[-1]
     assert any(told in line for line in shown), shown
-    quick.say("green after both")
-    assert "SUCCEEDED" in quick.push()[-1]
 
 
-@pytest.mark.parametrize("command", ["up", "status", "build"])
-def test_command_ends_the_same_in_a_pipe_and_in_a_terminal(quick, command):
+def test_commands_end_the_same_in_a_pipe_and_in_a_terminal(quick):
     quick.say("seen by commands")
     quick.push()
-    done = quick.sandbox(command)
-    shown = seen(in_a_terminal(quick, PYTHON, "-m", "sandbox", command))
-    number = re.compile(r"\d+(\.\d+)?|\b[0-9a-f]{7}\b")
-    last = [number.sub("N", " ".join(line.split())) for line in shown if line.strip()][-1]
-    piped = (done.stdout if command != "build" else done.stderr).splitlines()[-1]
-    assert last == number.sub("N", " ".join(piped.split()))
+    for command in ("up", "status", "build"):
+        done = quick.sandbox(command)
+        shown = seen(in_a_terminal(quick, PYTHON, "-m", "sandbox", command))
+        number = re.compile(r"\d+(\.\d+)?|\b[0-9a-f]{7}\b")
+        last = [number.sub("N", " ".join(line.split())) for line in shown if line.strip()][-1]
+        piped = (done.stdout if command != "build" else done.stderr).splitlines()[-1]
+        assert last == number.sub("N", " ".join(piped.split())), command
 
 
 def test_busy_says_that_it_goes_on_and_how_long_it_took(monkeypatch, capsys):
     monkeypatch.setattr(terminal, "PATIENCE", 0.01)
+    said = ""
     with terminal.busy("Working"):
-        time.sleep(0.2)
-    lines = capsys.readouterr().err.splitlines()
+        while said.count("…") < 2:
+            time.sleep(0.01)
+            said += capsys.readouterr().err
+    lines = (said + capsys.readouterr().err).splitlines()
     assert lines[0] == "[sandbox] Working" and len(lines) > 3
     assert all(re.fullmatch(r"\[sandbox\]   \d+ s …", line) for line in lines[1:-1])
     assert re.fullmatch(r"\[sandbox\]   done in [\d.]+ s", lines[-1])

@@ -2,14 +2,16 @@
 
 import json
 
+import pytest
+from botocore.exceptions import ClientError
+
 GROUPS = "arn:aws:codebuild:us-east-1:000000000000:report-group"
 NAMES = ["SUBMITTED", "QUEUED", "PROVISIONING", "DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD", "BUILD"]
 NAMES += ["POST_BUILD", "UPLOAD_ARTIFACTS", "FINALIZING", "COMPLETED"]
 
 
-def codebuild(someone, *words, code=0):
-    said = someone.aws("codebuild", *words, code=code)
-    return json.loads(said.stdout) if code == 0 else said.stderr
+def codebuild(someone, *words):
+    return json.loads(someone.aws("codebuild", *words).stdout)
 
 
 def get(someone, build_id):
@@ -54,7 +56,7 @@ def test_started_build_is_a_real_one_and_a_red_one_says_why(quick):
     quick.say("red", "exit 3")
     quick.push()
     word = quick.message()
-    started = codebuild(quick, "start-build", "--project-name", "hello_user")["build"]
+    started = quick.client("codebuild").start_build(projectName="hello_user")["build"]
     assert (started["buildStatus"], started["currentPhase"]) == ("IN_PROGRESS", "QUEUED")
     build = ended(quick, started["id"])
     assert (build["buildStatus"], build["sourceVersion"]) == ("FAILED", "main")
@@ -70,50 +72,56 @@ def test_stopped_build_releases_nothing_and_can_be_tried_again(quick):
     before, old = quick.live(), quick.message()
     commit = quick.say("stopped", "test -e ~/go || sleep 300")
     push_unbuilt(quick)
-    names = ["--project-name", "hello_user", "--source-version", commit]
-    running = codebuild(quick, "start-build", *names)["build"]["id"]
-    waiting = codebuild(quick, "start-build", *names)["build"]["id"]
+    builds, asked = (
+        quick.client("codebuild"),
+        {"projectName": "hello_user", "sourceVersion": commit},
+    )
+    running = builds.start_build(**asked)["build"]["id"]
+    waiting = builds.start_build(**asked)["build"]["id"]
     quick.wait_for(lambda: get(quick, running)["currentPhase"] == "PRE_BUILD")
     assert get(quick, waiting)["currentPhase"] == "QUEUED"
-    stopped = codebuild(quick, "stop-build", "--id", waiting)["build"]
+    stopped = builds.stop_build(id=waiting)["build"]
     assert stopped["buildStatus"] == "IN_PROGRESS"  # until its turn comes
-    stopped = codebuild(quick, "stop-build", "--id", running)["build"]
+    stopped = builds.stop_build(id=running)["build"]
     assert (stopped["buildStatus"], stopped["buildComplete"]) == ("STOPPED", True)
     statuses = {phase["phaseType"]: phase.get("phaseStatus") for phase in stopped["phases"]}
     assert statuses["PRE_BUILD"] == "STOPPED"
     assert ended(quick, waiting)["buildStatus"] == "STOPPED"
     assert (quick.live(), quick.message()) == (before, old)
-    again = codebuild(quick, "retry-build", "--id", running)["build"]
+    again = builds.retry_build(id=running)["build"]
     assert again["resolvedSourceVersion"] == commit
-    codebuild(quick, "stop-build", "--id", again["id"])
+    builds.stop_build(id=again["id"])
     assert ended(quick, again["id"])["buildStatus"] == "STOPPED"
 
 
-def test_what_cannot_be_started_is_refused_as_on_aws(quick):
+@pytest.mark.parametrize(
+    "asked, said",
+    [
+        ({"projectName": "other"}, r"\(ResourceNotFoundException\)"),
+        ({"sourceVersion": "none"}, r"\(InvalidInputException\)"),
+        ({"imageOverride": "x"}, "imageOverride"),
+        ({"sourceLocationOverride": "https://x"}, "source"),
+        ({"environmentVariablesOverride": [{"name": "A=B", "value": "c"}]}, "cannot be a variable"),
+    ],
+    ids=["project", "version", "image", "source", "variable"],
+)
+def test_what_cannot_be_started_is_refused_as_on_aws(quick, asked, said):
     count = len(quick.builds())
-    for words, said in (
-        (["--project-name", "other"], "(ResourceNotFoundException)"),
-        (["--project-name", "hello_user", "--source-version", "none"], "(InvalidInputException)"),
-        (["--project-name", "hello_user", "--image-override", "x"], "imageOverride"),
-        (["--project-name", "hello_user", "--source-location-override", "https://x"], "source"),
-        (
-            [
-                "--project-name",
-                "hello_user",
-                "--environment-variables-override",
-                "name=A=B,value=c",
-            ],
-            "cannot be a variable",
-        ),
-    ):
-        assert said in codebuild(quick, "start-build", *words, code=255)
-    assert "(ResourceNotFoundException)" in codebuild(quick, "stop-build", "--id", "x:y", code=255)
+    with pytest.raises(ClientError, match=said):
+        quick.client("codebuild").start_build(**{"projectName": "hello_user"} | asked)
     assert len(quick.builds()) == count
+
+
+def test_build_that_there_is_not_is_not_stopped(quick):
+    with pytest.raises(ClientError, match=r"\(ResourceNotFoundException\)"):
+        quick.client("codebuild").stop_build(id="x:y")
 
 
 def test_build_of_a_github_action_runs_and_its_log_grows(quick):
     """What aws-actions/aws-codebuild-run-build asks for, and how it reads the log."""
-    quick.say("asked by an action", 'echo "$STAGE $ALIAS_NAME" && test -e ~/go || sleep 9')
+    go = quick.clone / "go"
+    wait = f"until [ -e '{go}' ]; do sleep 0.05; done"
+    quick.say("asked by an action", f'echo "$STAGE $ALIAS_NAME" && {wait}')
     push_unbuilt(quick)
     builds, logs = quick.client("codebuild"), quick.client("logs")
     [project] = builds.batch_get_projects(names=["hello_user"])["projects"]
@@ -148,12 +156,14 @@ def test_build_of_a_github_action_runs_and_its_log_grows(quick):
     assert running["buildComplete"] is False
     arn = f":log-group:{names['logGroupName']}:log-stream:{names['logStreamName']}"
     assert running["logs"]["cloudWatchLogsArn"].endswith(arn)
+    go.touch()
     assert ended(quick, started["id"])["buildStatus"] == "SUCCEEDED"
     assert said().splitlines() == [line or " " for line in quick.log().splitlines()]
     other = builds.start_build(**asked | {"sourceVersion": "", "environmentVariablesOverride": []})
     assert other["build"]["id"] != started["id"]
     builds.stop_build(id=other["build"]["id"])
     ended(quick, other["build"]["id"])
+    go.unlink()
 
 
 def test_report_groups_are_listed_and_deleted_as_in_chapter_8(quick):
@@ -164,14 +174,15 @@ def test_report_groups_are_listed_and_deleted_as_in_chapter_8(quick):
     quick.commit("Report")
     quick.push()
     record = quick.builds()[-1]
-    groups = codebuild(quick, "list-report-groups")["reportGroups"]
+    builds = quick.client("codebuild")
+    groups = builds.list_report_groups()["reportGroups"]
     tests, more = (f"{GROUPS}/hello_user-{name}" for name in ("tests", "more"))
     assert groups[:2] == [tests, more]
     arn = f"{GROUPS[: -len('-group')]}/hello_user-tests:{record['id']}"
-    listed = codebuild(quick, "list-reports-for-report-group", "--report-group-arn", tests)
+    listed = builds.list_reports_for_report_group(reportGroupArn=tests)
     assert arn in listed["reports"]
-    assert arn in codebuild(quick, "list-reports", "--filter", "status=SUCCEEDED")["reports"]
-    assert arn not in codebuild(quick, "list-reports", "--filter", "status=FAILED")["reports"]
+    assert arn in builds.list_reports(filter={"status": "SUCCEEDED"})["reports"]
+    assert arn not in builds.list_reports(filter={"status": "FAILED"})["reports"]
     assert arn in get(quick, f"hello_user:{record['id']}")["reportArns"]
     found = codebuild(quick, "batch-get-reports", "--report-arns", arn, "x")
     assert found["reportsNotFound"] == ["x"]
@@ -182,11 +193,11 @@ def test_report_groups_are_listed_and_deleted_as_in_chapter_8(quick):
         tests,
     )
     assert report["testSummary"] == {"total": 1, "statusCounts": {"SUCCEEDED": 1}}
-    refused = codebuild(quick, "delete-report-group", "--arn", tests, code=255)
-    assert "(InvalidInputException)" in refused
+    with pytest.raises(ClientError, match=r"\(InvalidInputException\)"):
+        builds.delete_report_group(arn=tests)
     said = quick.aws("codebuild", "delete-report-group", "--delete-reports", "--arn", tests)
     assert said.stdout == ""
-    left = codebuild(quick, "list-report-groups")["reportGroups"]
+    left = builds.list_report_groups()["reportGroups"]
     assert tests not in left and more in left
     cases = quick.clone / ".sandbox" / "builds" / str(record["number"]) / "reports.json"
     assert [each["group"] for each in json.loads(cases.read_text())] == ["hello_user-more"]

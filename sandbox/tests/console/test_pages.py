@@ -247,14 +247,17 @@ def test_state_changes_when_a_build_does(visitor, quick):
     assert "failed in PRE_BUILD" in after["status"]
 
 
-def test_log_grows_and_has_the_line_that_failed(visitor, quick):
-    quick.say("grows", "echo '<i>first</i>'; sleep 3; printf '\\033[31mred\\033[0m\\n'; false")
+def test_log_grows_and_has_the_line_that_failed(visitor, quick, tmp_path):
+    go = tmp_path / "go"
+    wait = f"until [ -e '{go}' ]; do sleep 0.05; done"
+    quick.say("grows", f"echo '<i>first</i>'; {wait}; printf '\\033[31mred\\033[0m\\n'; false")
     push = quick.start_push()
     quick.wait_for(lambda: quick.builds()[-1]["status"] == "IN_PROGRESS")
     path = f"/console/builds/{quick.newest()}"
     quick.wait_for(lambda: "\n&lt;i&gt;first&lt;/i&gt;" in visitor.get(path))
     before, text = json.loads(visitor.get("/console/state")), visitor.get(path)
     assert "red\n" not in text and 'data-status="None" open' in text
+    go.touch()
     push.wait(60)
     assert json.loads(visitor.get("/console/state"))["seen"] != before["seen"]
     text = visitor.get(path)

@@ -19,27 +19,6 @@ from students import change_greeting, in_a_terminal, seen
 HELLO = "?user=CI%20CD%20Developer"
 
 
-def test_up_answers(student):
-    assert student.first_up.stdout.splitlines()[0] == student.url()
-    assert student.first_answers == [
-        (200, '{"message": "hello user"}'),
-        (200, '{"message": "Hello CI CD Developer!"}'),
-    ]
-    assert "No commands found for phase name: install" in student.first_up.stderr
-
-
-def test_up_prints_a_curl_that_works(student):
-    command = student.first_up.stdout.splitlines()[1].removeprefix("Try it: ")
-    assert student.type("bash", "-c", command).stdout == student.get(HELLO)[1]
-
-
-def test_up_again_builds_nothing(student):
-    before = len(student.builds())
-    said = student.sandbox("up")
-    assert len(student.builds()) == before
-    assert "has built (SUCCEEDED)" in said.stderr
-
-
 def test_push_red_leaves_the_endpoint_and_green_goes_live(student):
     """What else a tool may say, and what then is advised: see builds/test_hints.py."""
     before = student.live()
@@ -165,6 +144,24 @@ def test_build_of_a_red_commit_exits_1_and_of_main_needs_no_push(student):
     assert "Phase complete: POST_BUILD State: SUCCEEDED" in said.stdout
 
 
+def test_main_deleted_and_moved_back_is_told_with_what_is_live(student):
+    old, word = student.git("rev-parse", "HEAD").stdout.strip(), student.message()
+    newer = student.change()
+    new = student.commit("The newer one")
+    student.push()
+    live = f"[sandbox] Version {student.live()} is live (commit {new[:7]}: The newer one)"
+    assert student.push(":main")[-1] == live
+    student.git("reset", "-q", "--hard", old)
+    lines = student.sandbox("up").stderr.splitlines()
+    hint = lines[lines.index(live) + 1]
+    assert hint.startswith("[sandbox] hint: type `python3 -m sandbox build`")
+    assert student.message() == newer
+    student.sandbox("build")
+    assert student.message() == word
+    lines = student.sandbox("up").stderr.splitlines()
+    assert not [line for line in lines if "is live" in line]
+
+
 def test_build_of_an_unknown_commit_exits_2(student):
     said = student.sandbox("build", "no-such-thing", code=2).stderr
     assert (
@@ -203,9 +200,28 @@ def test_sockets_are_on_loopback_only(student):
     assert listening and set(listening) == {"127.0.0.1"}
 
 
-def test_down_leaves_nothing(newcomer):
+def test_environment_is_made_once_up_answers_and_down_leaves_nothing(newcomer):
     before = sorted(path.name for path in newcomer.clone.iterdir())
-    newcomer.sandbox("up")
+    making = "Making the sandbox's Python environment"
+    said = in_a_terminal(newcomer, PYTHON, "-m", "sandbox", "check")
+    assert making in said
+    assert re.search(r"\d+ packages", "\n".join(seen(said.split("Installed")[1])))
+    newcomer.edit("sandbox/requirements.txt", "psutil==", "psutil==999.")
+    said = in_a_terminal(newcomer, PYTHON, "-m", "sandbox", "check", code=2)
+    assert making in said and "psutil==999." in said
+    assert "could not be made:\r\nit says why above\r\nhint: check the network" in said
+    newcomer.git("checkout", "-q", "sandbox/requirements.txt")
+    first = newcomer.sandbox("up")
+    assert making not in first.stderr
+    address, curl = first.stdout.splitlines()[:2]
+    assert address == newcomer.url()
+    assert newcomer.get() == (200, '{"message": "hello user"}')
+    assert newcomer.get(HELLO) == (200, '{"message": "Hello CI CD Developer!"}')
+    command = curl.removeprefix("Try it: ")
+    assert newcomer.type("bash", "-c", command).stdout == newcomer.get(HELLO)[1]
+    assert "No commands found for phase name: install" in first.stderr
+    assert "has built (SUCCEEDED)" in newcomer.sandbox("up").stderr
+    assert len(newcomer.builds()) == 1
     assert newcomer.processes()
     shown = seen(in_a_terminal(newcomer, PYTHON, "-m", "sandbox", "down"))
     assert shown[-2:] == ["[sandbox] Nothing of the sandbox is left but your commits", ""]
@@ -280,67 +296,12 @@ def test_up_without_a_network_is_told_what_to_do(newcomer, tmp_path):
     assert said.stderr.splitlines()[-1].startswith("hint: check the network")
 
 
-def test_environment_is_made_anew_for_other_pins_only_and_a_terminal_sees_how(newcomer):
-    pins = (newcomer.clone / "sandbox" / "requirements.txt").read_text()
-    making = "Making the sandbox's Python environment"
-    said = in_a_terminal(newcomer, PYTHON, "-m", "sandbox", "check")
-    assert making in said
-    assert re.search(r"\d+ packages", "\n".join(seen(said.split("Installed")[1])))
-    assert making not in newcomer.sandbox("check").stderr
-    newcomer.write("sandbox/requirements.txt", f"{pins}# another\n")
-    assert making in newcomer.sandbox("check").stderr
-    assert making not in newcomer.sandbox("check").stderr
-    newcomer.edit("sandbox/requirements.txt", "psutil==", "psutil==999.")
-    said = in_a_terminal(newcomer, PYTHON, "-m", "sandbox", "check", code=2)
-    assert "psutil==999." in said
-    assert "could not be made:\r\nit says why above\r\nhint: check the network" in said
-    # There has been nothing but a check: `down` removes what that has made.
-    newcomer.write("sandbox/requirements.txt", f"{pins}# another\n")
+def test_down_removes_what_only_a_check_has_made(newcomer):
+    (newcomer.clone / ".sandbox" / "venv.next").mkdir(parents=True)
     said = newcomer.sandbox("down").stderr
-    assert "There is no sandbox here" not in said
     assert said.splitlines()[-1] == "[sandbox] Nothing of the sandbox is left but your commits"
     assert not list(newcomer.clone.glob(".sandbox*"))
     assert newcomer.sandbox("down").stderr == "[sandbox] There is no sandbox here\n"
-
-
-def test_push_keeps_the_environment_that_up_has_made(quick):
-    """The account runs in it; other pins are the next command's to install."""
-    pins = (quick.clone / "sandbox" / "requirements.txt").read_text()
-    ready = quick.clone / ".sandbox" / "venv" / "ready"
-    before = ready.stat().st_mtime_ns
-    try:
-        quick.say("with other pins")
-        quick.write("sandbox/requirements.txt", f"{pins}# another\n")
-        said = quick.push()
-        assert not [line for line in said if "Python environment" in line]
-        assert "SUCCEEDED" in said[-1] and ready.stat().st_mtime_ns == before
-    finally:
-        quick.write("sandbox/requirements.txt", pins)
-
-
-def test_outdated_environment_stays_until_another_is_ready(quick):
-    """Without a network there is none, and what runs goes on; later, `up` starts it again."""
-    pins = (quick.clone / "sandbox" / "requirements.txt").read_text()
-    ready, before = quick.clone / ".sandbox" / "venv" / "ready", quick.account()
-    quick.say("goes on")
-    assert "SUCCEEDED" in quick.push()[-1]
-    try:
-        quick.write("sandbox/requirements.txt", pins.replace("psutil==", "psutil==999."))
-        known = ready.read_text()
-        for command in ("url", "status", "env"):
-            assert "Python environment" not in quick.sandbox(command).stderr
-        said = quick.sandbox("up", code=2).stderr
-        assert "could not be made" in said and "psutil==999." in said
-        assert ready.read_text() == known and quick.account() == before and quick.lives()
-        assert quick.message() == "goes on"
-        quick.write("sandbox/requirements.txt", f"{pins}# another\n")
-        quick.up()
-        assert ready.read_text() != known and quick.account()["pid"] != before["pid"]
-        assert quick.message() == "goes on"
-        assert not list((quick.clone / ".sandbox").glob("venv.*"))
-    finally:
-        quick.write("sandbox/requirements.txt", f"{pins}# another\n")
-        quick.up()
 
 
 def test_up_that_cannot_be_set_up_leaves_nothing_running(newcomer):
@@ -423,22 +384,27 @@ def test_downloads_are_in_one_folder_for_all_clones(tmp_path, monkeypatch):
     assert asked()["UV_CACHE_DIR"] == "/elsewhere"
 
 
-def test_students_tests_have_what_requirements_names_and_no_more(newcomer):
+def test_students_tests_have_what_requirements_names_and_no_more(student):
     """As in a build; what the sandbox's own tests need is not even downloaded."""
-    newcomer.write("test_mine.py", "def test_mine():\n    import idna\n")
-    assert "No module named 'idna'" in newcomer.sandbox("test", "test_mine.py", code=1).stdout
-    wanted = (newcomer.clone / "requirements.txt").read_text()
-    newcomer.write("requirements.txt", f"{wanted}idna==3.20\n")
-    assert "1 passed" in newcomer.sandbox("test", "test_mine.py::test_mine").stdout
-    newcomer.write("requirements.txt", wanted)
-    assert "No module named 'idna'" in newcomer.sandbox("test", "test_mine.py", code=1).stdout
-    newcomer.write("requirements.txt", f"{wanted}no such\n")
-    said = newcomer.sandbox("test", "test_mine.py", code=2).stderr
-    assert "error: requirements.txt could not be installed:\n" in said
-    (newcomer.clone / "requirements.txt").unlink()
-    said = newcomer.sandbox("test", "test_mine.py", code=2).stderr
-    assert "hint: type `git checkout HEAD -- requirements.txt`" in said
-    assert not list((newcomer.clone / ".sandbox" / "venv").glob("lib/python*/site-packages/xdist"))
+    wanted = (student.clone / "requirements.txt").read_text()
+    student.write("test_mine.py", "def test_mine():\n    import idna\n")
+    try:
+        assert "No module named 'idna'" in student.sandbox("test", "test_mine.py", code=1).stdout
+        student.write("requirements.txt", f"{wanted}idna==3.20\n")
+        assert "1 passed" in student.sandbox("test", "test_mine.py::test_mine").stdout
+        student.write("requirements.txt", wanted)
+        assert "No module named 'idna'" in student.sandbox("test", "test_mine.py", code=1).stdout
+        student.write("requirements.txt", f"{wanted}no such\n")
+        said = student.sandbox("test", "test_mine.py", code=2).stderr
+        assert "error: requirements.txt could not be installed:\n" in said
+        (student.clone / "requirements.txt").unlink()
+        said = student.sandbox("test", "test_mine.py", code=2).stderr
+        assert "hint: type `git checkout HEAD -- requirements.txt`" in said
+    finally:
+        student.write("requirements.txt", wanted)
+        (student.clone / "test_mine.py").unlink()
+    venv = student.clone / ".sandbox" / "venv"
+    assert not list(venv.glob("lib/python*/site-packages/xdist"))
 
 
 def test_aws_has_no_models_of_its_own_and_works(student):
@@ -488,3 +454,29 @@ def test_up_refuses_a_foreign_endpoint(newcomer):
         assert said.stderr.splitlines()[0].startswith(
             "error: AWS_ENDPOINT_URL is 'https://example.com'"
         )
+
+
+def test_outdated_environment_stays_until_another_is_ready(quick):
+    """No push makes it; without a network there is none, and what runs goes on; `up` mends it."""
+    pins = (quick.clone / "sandbox" / "requirements.txt").read_text()
+    ready, before = quick.clone / ".sandbox" / "venv" / "ready", quick.account()
+    known = ready.read_text()
+    try:
+        quick.say("goes on")
+        quick.write("sandbox/requirements.txt", pins.replace("psutil==", "psutil==999."))
+        said = quick.push()
+        assert "SUCCEEDED" in said[-1]
+        assert not [line for line in said if "Python environment" in line]
+        for command in ("url", "status", "env"):
+            assert "Python environment" not in quick.sandbox(command).stderr
+        said = quick.sandbox("up", code=2).stderr
+        assert "could not be made" in said and "psutil==999." in said
+        assert ready.read_text() == known and quick.account() == before and quick.lives()
+        assert quick.message() == "goes on"
+        quick.write("sandbox/requirements.txt", f"{pins}# another\n")
+        assert "Making the sandbox's Python environment" in quick.up()
+        assert ready.read_text() != known and quick.account()["pid"] != before["pid"]
+        assert quick.message() == "goes on"
+        assert not list((quick.clone / ".sandbox").glob("venv.*"))
+    finally:
+        quick.write("sandbox/requirements.txt", f"{pins}# another\n")

@@ -20,35 +20,11 @@ PIP = {
 PIP |= {"PIP_REQUIRE_VIRTUALENV": "1", "PIP_CONSTRAINT": "/nowhere", "UV_CONSTRAINT": "/nowhere"}
 
 
-def settle_in(someone, umask):
-    """Go the way of a first lesson with a umask: up, a green push, status, aws, down."""
-    mask = {"preexec_fn": lambda: os.umask(umask)}
-    first = someone.sandbox("up", **mask)
-    assert first.stdout.splitlines()[0].startswith("http://127.0.0.1:")
-    someone.say("settled in", 'test "$(git status --porcelain)" = ""', "command -v pytest || true")
-    push = someone.git("push", "sandbox", **mask)
-    assert "SUCCEEDED" in push.stderr
-    assert someone.message() == "settled in"
-    assert "SUCCEEDED" in someone.sandbox("status", **mask).stdout
-    folder = someone.clone / ".sandbox"
-    assert folder.stat().st_mode & 0o077 == 0  # whatever the umask says
-    # What `env` prints is for eval, and for nothing else.
-    exports = someone.sandbox("env").stdout.splitlines()
-    assert all(line.startswith(("export ", "unset ")) for line in exports), exports
-    assert (
-        someone.live()
-        == someone.aws(
-            *("lambda", "get-alias", "--function-name", "hello_user", "--name", "live"),
-            *("--query", "FunctionVersion", "--output", "text"),
-        ).stdout.strip()
-    )
-    someone.sandbox("down", **mask)
-    assert someone.processes() == [] and not folder.exists()
-    assert not list(someone.clone.glob(".sandbox*"))
+def test_first_lesson_with_the_settings_of_a_developer(tmp_path):
+    """Signs of the shell, % and unicode in the path; settings of pip, Python, git and the shell.
 
-
-def test_first_lesson_with_the_settings_of_a_python_developer(tmp_path):
-    """An apostrophe, % and unicode in the path; settings of pip, Python and the shell."""
+    A umask that hides nothing, then one that hides all: up, a green push, status, aws, down.
+    """
     junk = tmp_path / "junk"
     junk.mkdir()
     for name in ("yaml", "psutil", "botocore", "awscli"):
@@ -56,33 +32,21 @@ def test_first_lesson_with_the_settings_of_a_python_developer(tmp_path):
     (junk / "sitecustomize.py").write_text("print('this is printed by every Python')\n")
     (tmp_path / "pip.conf").write_text("[install]\nuser = true\n")
     subprocess.run([PYTHON, "-m", "venv", "--without-pip", tmp_path / "mine"], check=True)
-    someone = Quick(tmp_path, name="Anna's 100% naïve 你好 clone")
+    someone = Quick(tmp_path, name='Anna\'s; 100% naïve & "你好" <d> [e]* (f) US$ `g` #h')
     someone.env |= PIP | {
         "PIP_CONFIG_FILE": str(tmp_path / "pip.conf"),
         "PYTHONPATH": str(junk),
         "VIRTUAL_ENV": str(tmp_path / "mine"),
         "PATH": f"{tmp_path}/mine/bin:{someone.env['PATH']}",
-        "LANG": "C",
+        "LANG": "en_US.ISO-8859-1",
         "LC_ALL": "C",
         "TZ": "Asia/Kathmandu",
     }
-    try:
-        settle_in(someone, 0o077)
-    finally:
-        someone.leave()
-    assert not (someone.home / ".local").exists()
-
-
-def test_first_lesson_with_the_settings_of_a_git_user(tmp_path):
-    """Signs of the shell in the path; hooks, line ends and pushes set up in another way."""
-    someone = Quick(tmp_path, name='a; b & "c" <d> [e]* (f) US$ `g` #h')
     (tmp_path / "hooks").mkdir()
     for name in ("pre-push", "pre-commit", "post-checkout", "post-receive", "pre-receive"):
-        (tmp_path / "hooks" / name).write_text("#!/bin/sh\ntest $0 != ${0%receive}\n")
+        ours = name.endswith("receive")  # which are the fork's, and must not be called
+        (tmp_path / "hooks" / name).write_text(f"#!/bin/sh\nexit {int(ours)}\n")
         (tmp_path / "hooks" / name).chmod(0o755)
-    for name in ("pre-push", "pre-commit", "post-checkout"):
-        (tmp_path / "hooks" / name).write_text("#!/bin/sh\nexit 0\n")
-    someone.env |= {"TZ": "Pacific/Kiritimati", "LANG": "en_US.ISO-8859-1"}
     for key, value in (
         ("core.hooksPath", tmp_path / "hooks"),
         ("core.autocrlf", "true"),
@@ -94,9 +58,32 @@ def test_first_lesson_with_the_settings_of_a_git_user(tmp_path):
     ):
         someone.git("config", "--global", key, value)
     try:
-        settle_in(someone, 0o000)
+        settle_in(someone)
     finally:
         someone.leave()
+    assert not (someone.home / ".local").exists()
+
+
+def settle_in(someone):
+    """Go the way of a first lesson."""
+    first = someone.sandbox("up", preexec_fn=lambda: os.umask(0o000))
+    assert first.stdout.splitlines()[0].startswith("http://127.0.0.1:")
+    folder, mask = someone.clone / ".sandbox", {"preexec_fn": lambda: os.umask(0o077)}
+    assert folder.stat().st_mode & 0o077 == 0  # whatever the umask says
+    someone.say("settled in", 'test "$(git status --porcelain)" = ""', "command -v pytest || true")
+    push = someone.git("push", "sandbox", **mask)
+    assert "SUCCEEDED" in push.stderr
+    assert someone.message() == "settled in"
+    assert "SUCCEEDED" in someone.sandbox("status", **mask).stdout
+    # What `env` prints is for eval, and for nothing else.
+    exports = someone.sandbox("env").stdout.splitlines()
+    assert all(line.startswith(("export ", "unset ")) for line in exports), exports
+    alias = ["lambda", "get-alias", "--function-name", "hello_user", "--name", "live"]
+    found = someone.aws(*alias, "--query", "FunctionVersion", "--output", "text").stdout
+    assert found.strip() == someone.live()
+    someone.sandbox("down", **mask)
+    assert someone.processes() == [] and not folder.exists()
+    assert not list(someone.clone.glob(".sandbox*"))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ import pytest
 from sandbox.builds.hints import explain
 from sandbox.codebuild.runner import MEND
 from sandbox.laptop.paths import ROOT
-from students import Student
 
 HANDLER = (ROOT / "hello_user.py").read_text(encoding="utf-8")
 SPEC = (ROOT / "buildspec.yml").read_text(encoding="utf-8").partition("\nreports:")[0]
@@ -22,16 +21,11 @@ UNTESTED = re.sub(r"(?m)^      - (pip install|pytest).*\n", "", SPEC).replace(
 
 
 @pytest.fixture(scope="module")
-def someone(tmp_path_factory):
+def someone(shared_quick):
     """A student whose builds test nothing and release as buildspec.yml does."""
-    student = Student(tmp_path_factory.mktemp("smoke"))
-    student.write("buildspec.yml", UNTESTED)
-    student.commit("Test nothing")
-    try:
-        student.sandbox("up")
-        yield student
-    finally:
-        student.leave()
+    shared_quick.revive()
+    shared_quick.be_thorough(UNTESTED)
+    return shared_quick
 
 
 def answers(expression):

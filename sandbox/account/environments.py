@@ -281,11 +281,8 @@ def log_settings(config: Mapping[str, Any]) -> dict[str, str]:
 def credentials(config: Mapping[str, Any]) -> dict[str, str]:
     """Return new credentials of a function's role, as variables."""
     role, name = config["Role"].split("/")[-1], config["FunctionName"]
-    key, secret, token = (
-        f"ASIA{secrets.token_hex(8).upper()}",
-        secrets.token_hex(20),
-        secrets.token_hex(64),
-    )
+    key = f"ASIA{secrets.token_hex(8).upper()}"
+    secret, token = secrets.token_hex(20), secrets.token_hex(64)
     sts.register_session(
         key,
         {

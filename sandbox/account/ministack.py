@@ -44,7 +44,3 @@ def main(console: App | None = None, builds: Actions | None = None) -> None:
     app.app = door.door(app.app, int(os.environ["GATEWAY_PORT"]), console)
     app.main()
     persistence.keep(*persistence.SERVICES)  # what functions have logged since
-
-
-if __name__ == "__main__":
-    main()

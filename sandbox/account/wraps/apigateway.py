@@ -88,18 +88,10 @@ def refused(status: int, message: str) -> Answer:
 def permits(func: Any, arn: str, where: str) -> bool:
     """Tell whether the function's policy lets this API invoke it, for this stage and route."""
     account, region = get_account_id(), get_region()
-    context = iam_evaluator.EvalContext(
-        principal_arn="",
-        principal_type="AWSService",
-        principal_account="",
-        action="lambda:InvokeFunction",
-        resource_arn=arn,
-        region=region,
-        service_context={
-            "aws:sourcearn": f"arn:aws:execute-api:{region}:{account}:{where}",
-            "aws:sourceaccount": account,
-        },
-    )
+    source = f"arn:aws:execute-api:{region}:{account}:{where}"
+    known = {"aws:sourcearn": source, "aws:sourceaccount": account}
+    who, action = ("", "AWSService", ""), "lambda:InvokeFunction"  # no principal, but a service
+    context = iam_evaluator.EvalContext(*who, action, arn, region, service_context=known)
     service = "apigateway.amazonaws.com"
     found = iam_evaluator.evaluate_resource_policy(func["policy"], context, service)
     return bool(found.decision == "Allow")

@@ -57,21 +57,13 @@ def alias_calls_are_actions_of_their_own(original: Any, method: str, path: str) 
 
 
 @wrap(iam_actions.extract_resource_arn)
-def version_or_alias_is_part_of_the_resource(
-    original: Any,
-    service: str,
-    method: str,
-    path: str,
-    headers: Any,
-    body: bytes,
-    query: Any,
-    *scope: str,
-) -> str:
+def version_or_alias_is_part_of_the_resource(original: Any, service: str, *request: Any) -> str:
     """Ask for the permission on function:NAME:QUALIFIER where a request names one.
 
     https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html
     """
-    arn: str = original(service, method, path, headers, body, query, *scope)
+    arn: str = original(service, *request)
+    _, _, _, _, query, *_ = request
     qualifier = (query.get("Qualifier") or [""])[0] if service == "lambda" else ""
     if qualifier and arn.count(":") == 6 and ":function:" in arn:
         return f"{arn}:{qualifier}"

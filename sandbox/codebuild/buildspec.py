@@ -76,12 +76,12 @@ class ReportGroup:
 class Buildspec:
     """A buildspec that CodeBuild reads; it runs here if there are no `obstacles`.
 
-    `notes` are (line, text) of what is easily overlooked; `scripts` are all commands with their
-    lines.
+    What follows `lines`, those of the file, is collected while it is read: `notes` are (line, text)
+    of what is passed over or easily overlooked, `scripts` are all commands with their lines.
     """
 
-    version: str
-    phases: dict[str, Phase]
+    version: str = ""
+    phases: dict[str, Phase] = field(default_factory=dict)
     shell: str = ""  # as it is written
     variables: tuple[dict[str, str], ...] = ()  # in the form of a project's
     exported_variables: tuple[str, ...] = ()
@@ -89,7 +89,8 @@ class Buildspec:
     reports: tuple[ReportGroup, ...] = ()
     artifacts: Files | None = None
     has_cache: bool = False
+    lines: list[str] = field(default_factory=list)
     unknown: dict[str, list[str]] = field(default_factory=dict)  # keys by their section
-    notes: tuple[tuple[int | None, str], ...] = ()
-    obstacles: tuple[BuildspecError, ...] = ()
-    scripts: tuple[tuple[int, str], ...] = ()
+    notes: list[tuple[int | None, str]] = field(default_factory=list)
+    obstacles: list[BuildspecError] = field(default_factory=list)
+    scripts: list[tuple[int, str]] = field(default_factory=list)

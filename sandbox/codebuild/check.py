@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from sandbox.codebuild.buildspec import SHELLS, Buildspec, BuildspecError
@@ -58,17 +57,15 @@ def check(content: bytes, environment: Mapping[str, str]) -> Buildspec:
     Raises BuildspecError if CodeBuild would refuse it.
     """
     spec, path = read(content), environment.get("PATH", "")
-    notes: list[tuple[int | None, str]] = [*spec.notes]
-    obstacles = [*spec.obstacles]
     if name := SHELLS.get(spec.shell):
         for line, command in spec.scripts:
             if said := syntax_error(name, command):
-                notes.append((line, f"{name} cannot read this command: {said}"))
-        notes.sort(key=lambda found: found[0] or 0)
+                spec.notes.append((line, f"{name} cannot read this command: {said}"))
+        spec.notes.sort(key=lambda found: found[0] or 0)
     values = {item["name"]: item["value"] for item in spec.variables}
     try:
         for _, text in runtimes(spec, values, path):
-            notes += [(None, text)] if text else []
+            spec.notes.extend([(None, text)] if text else [])
     except BuildspecError as error:
-        obstacles.append(error)
-    return replace(spec, obstacles=tuple(obstacles), notes=tuple(notes))
+        spec.obstacles.append(error)
+    return spec

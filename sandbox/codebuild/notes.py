@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass, field
 
 import yaml
 
-from sandbox.codebuild.buildspec import BuildspecError
 from sandbox.codebuild.yaml_nodes import NULL, QUOTE_IT
 
 # What CodeBuild honours and a laptop does not; README.md shows the same table.
@@ -24,17 +22,6 @@ PASSED_OVER = {
 # Between two lines with one of these there, nobody has forgotten a dash.
 GOES_ON = re.compile(r"(?:[|&;,({\\]|\b(?:then|do|else))\s*$")
 IS_REST = re.compile(r"\s*(?:-|[|&;>]+\s*\S|[)}]|\d>|(?:then|do|else|elif|fi|done|esac|in)\b)")
-
-
-@dataclass
-class Notes:
-    """What is found in one file, whose lines are `lines`, while it is read."""
-
-    lines: list[str]
-    told: list[tuple[int, str]]  # what is passed over or easily overlooked
-    unknown: dict[str, list[str]] = field(default_factory=dict)  # keys by their section
-    obstacles: list[BuildspecError] = field(default_factory=list)  # why it does not run here
-    scripts: list[tuple[int, str]] = field(default_factory=list)
 
 
 def of_item(node: yaml.ScalarNode, lines: list[str]) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import yaml
 
-from sandbox.codebuild.buildspec import BuildspecError
-from sandbox.codebuild.notes import PASSED_OVER, Notes, of_item
+from sandbox.codebuild.buildspec import Buildspec, BuildspecError
+from sandbox.codebuild.notes import PASSED_OVER, of_item
 from sandbox.codebuild.yaml_nodes import NULL, blank_after_colon, place_of
 
 TAGS = "wrong number of container tags, expected 1"  # CodeBuild's words for a node of another kind
@@ -20,9 +20,9 @@ class Part:
     What CodeBuild refuses is raised as a `fault`; the rest is noted.
     """
 
-    def __init__(self, notes: Notes, name: str, node: yaml.Node | None, key: yaml.Node | None):
+    def __init__(self, spec: Buildspec, name: str, node: yaml.Node | None, key: yaml.Node | None):
         """Take a node and the key before it; if there is no node, what it should be in."""
-        self.notes, self.name, self.node, self.key = notes, name, node, key
+        self.spec, self.name, self.node, self.key = spec, name, node, key
         self.tag = node.tag if node else NULL
         self.line = place_of(node or key)[0]
 
@@ -30,7 +30,7 @@ class Part:
         return self.tag != NULL
 
     def __getitem__(self, key: str) -> Part:
-        return self.parts().get(key, Part(self.notes, key, None, self.node or self.key))
+        return self.parts().get(key, Part(self.spec, key, None, self.node or self.key))
 
     def parts(self) -> dict[str, Part]:
         """Return the values of a mapping by their keys."""
@@ -41,7 +41,7 @@ class Part:
             written = self.node.value if isinstance(self.node, yaml.ScalarNode) else ""
             raise self.fault(TAGS, blank_after_colon(written) or f"{self.name} {hint}")
         return {
-            key.value: Part(self.notes, key.value, value, key)
+            key.value: Part(self.spec, key.value, value, key)
             for key, value in self.node.value
             if isinstance(key, yaml.ScalarNode)
         }
@@ -49,7 +49,7 @@ class Part:
     def items(self) -> list[Part]:
         """Return the items of a list, or a lone one."""
         if isinstance(self.node, yaml.SequenceNode):
-            return [Part(self.notes, self.name, item, None) for item in self.node.value]
+            return [Part(self.spec, self.name, item, None) for item in self.node.value]
         return [self] if self else []
 
     def holds(self, item: Part) -> bool:
@@ -70,9 +70,9 @@ class Part:
     def texts(self) -> tuple[str, ...]:
         """Return the texts of a list, or a lone one; note what may surprise in them."""
         for item in self.items():
-            said = isinstance(item.node, yaml.ScalarNode) and of_item(item.node, self.notes.lines)
+            said = isinstance(item.node, yaml.ScalarNode) and of_item(item.node, self.spec.lines)
             if said:  # on the line of the text itself, also if a key stands before it
-                self.notes.told.append((item.line, said))
+                self.spec.notes.append((item.line, said))
         return tuple(item.text() for item in self.items())
 
     def pass_over(self, known: Sequence[str], section: str = "") -> None:
@@ -82,17 +82,18 @@ class Part:
                 near = difflib.get_close_matches(name.lower(), known, 1)
                 meant = f"; did you mean `{near[0]}:`?" if near else ""
                 value.tell(f"{name!r} is no key that counts here, it is passed over{meant}")
-                self.notes.unknown.setdefault(section or self.name, []).append(name)
+                if section:  # CodeBuild names none of the file's own
+                    self.spec.unknown.setdefault(section, []).append(name)
             elif name in PASSED_OVER:
                 value.tell(f"{name}: {PASSED_OVER[name]}")
 
     def tell(self, said: str) -> None:
         """Note something about a value, on the line of its key."""
-        self.notes.told.append((place_of(self.key or self.node)[0], said))
+        self.spec.notes.append((place_of(self.key or self.node)[0], said))
 
     def hinder(self, said: str, hint: str) -> None:
         """Note why this machine does not run what CodeBuild would."""
-        self.notes.obstacles.append(self.fault(said, hint, is_key=True))
+        self.spec.obstacles.append(self.fault(said, hint, is_key=True))
 
     def fault(self, message: str, hint: str, is_key: bool = False) -> BuildspecError:
         """Return the error that a value, or its key, is."""

@@ -6,6 +6,7 @@ Source of the rules: https://docs.aws.amazon.com/codebuild/latest/userguide/buil
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import yaml
 
@@ -19,11 +20,9 @@ from sandbox.codebuild.buildspec import (
     OnFailure,
     Phase,
 )
-from sandbox.codebuild.notes import Notes
 from sandbox.codebuild.part import TAGS, Part
 from sandbox.codebuild.yaml_nodes import COLON, QUOTE_IT, compose
 
-FILE = "the file"
 RUNTIMES = ("dotnet", "golang", "java", "nodejs", "php", "python", "ruby")
 KEYS = ("version", "run-as", "env", "proxy", "batch", "phases", "reports", "artifacts", "cache")
 KINDS = {
@@ -47,14 +46,13 @@ def read(content: bytes) -> Buildspec:
     ]
     try:
         root, lines = compose(content)
-        return buildspec(Part(Notes(lines, [*odd]), FILE, root, None))
+        return buildspec(Part(Buildspec(lines=lines, notes=[*odd]), "the file", root, None))
     except BuildspecError as error:
         error.hint = odd[0][1] if odd else error.hint
         raise
 
 
 def buildspec(top: Part) -> Buildspec:
-    notes = top.notes
     if not top:
         hint = "write `version: 0.2` and `phases:` with your commands"
         raise top.fault("the file is empty", hint)
@@ -66,7 +64,7 @@ def buildspec(top: Part) -> Buildspec:
     legacy = ["environment_variables"] if version == "0.1" else []
     top.pass_over([*KEYS, *legacy])
     env = top["env"]
-    env.pass_over(ENV_KEYS)
+    env.pass_over(ENV_KEYS, "env")
     kinds = [("PLAINTEXT", top[key]["plaintext"]) for key in legacy]
     kinds += [(kind, env[key]) for key, kind in KINDS.items()]
     phases = [phase(key, part) for key, part in top["phases"].parts().items()]
@@ -79,10 +77,12 @@ def buildspec(top: Part) -> Buildspec:
         said = "a batch without phases: a push starts one build, no batch"
         hint = "give each build of the batch a buildspec with phases"
         top["batch"].hinder(said, hint)
-    elif not notes.scripts:
+    elif not top.spec.scripts:
         top["phases"].tell("nothing would run: no phase has a command")
     top["cache"]["paths"].texts()
-    return Buildspec(
+    top.spec.notes.sort()
+    return replace(
+        top.spec,
         version=version,
         phases={name: Phase(name) for name in PHASES} | {found.name: found for found in phases},
         shell=shell(env["shell"]),
@@ -96,10 +96,6 @@ def buildspec(top: Part) -> Buildspec:
         reports=reports.groups(top["reports"]),
         artifacts=artifacts.files(top["artifacts"]) if "artifacts" in top.parts() else None,
         has_cache="cache" in top.parts(),
-        unknown={name: keys for name, keys in notes.unknown.items() if name != FILE},
-        notes=tuple(sorted(notes.told)),
-        obstacles=tuple(notes.obstacles),
-        scripts=tuple(notes.scripts),
     )
 
 
@@ -150,7 +146,7 @@ def commands(part: Part) -> tuple[str, ...]:
             )
     part.texts()
     found = [(item.line, item.text()) for item in part.items() if item]
-    part.notes.scripts += found
+    part.spec.scripts.extend(found)
     return tuple(command for _, command in found)
 
 

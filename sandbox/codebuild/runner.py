@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -45,7 +44,7 @@ def run(request: Request, project: Project, machine: Machine, log: Log) -> Outco
     Raises what the machine raises, and shell.Stopped when a signal's handler does.
     """
     project = replace(project, variables=(*project.variables, *request.variables))
-    owner = re.sub(r"\.git$", "", project.source_url).removeprefix("https://")
+    owner = project.source_url.removesuffix(".git").removeprefix("https://")
     random_name = f"src{random.randrange(10**9)}"
     src = machine.folder / "codebuild" / "output" / random_name / "src" / Path(*owner.split("/"))
     for folder in (src, machine.folder / "home", machine.folder / "tmp"):

@@ -249,7 +249,7 @@ def test_reports_are_read_with_what_they_leave_out():
         "  tests:\n    files: [a.xml, b.xml]\n    discard-paths: yes\n    base-directory: out\n"
     )
     assert found.reports == (ReportGroup("tests", Files(("a.xml", "b.xml"), "out", True)),)
-    assert spec("  tests:\n    files: a.xml\n    file-format: junitxml\n").notes == ()
+    assert spec("  tests:\n    files: a.xml\n    file-format: junitxml\n").notes == []
 
 
 def test_report_of_another_format_is_named_and_only_checked(tmp_path, source):

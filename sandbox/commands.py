@@ -193,9 +193,7 @@ def status(_: argparse.Namespace) -> int:
     """show what runs, what is live, and the last builds; exit 1 if the last build failed"""
     from sandbox.builds import status as shown
 
-    for line in shown.lines():
-        print(line)
-    return 0 if shown.is_green() else 1
+    return 0 if shown.show() else 1
 
 
 def console(_: argparse.Namespace) -> int:

@@ -46,7 +46,7 @@ def submit(
     with lock("queue"):
         tip = repository.commit_of(push.ref) if push else None
         later = (project, push.ref, tip) if push and tip != commit else None
-        for known in newest_first():
+        for known in newest_first() if later or token else ():
             if (known.project, known.ref, known.commit) == later:
                 return known
             if token and known.token == token and known.submitted > time.time() - TOKEN_SECONDS:

@@ -241,20 +241,17 @@ def check_out(commit: str, folder: Path, origin: str, depth: int) -> None:
     what git says if it fails.
     """
     env = clean_environment(folder.parent) | {"GIT_CONFIG_GLOBAL": os.devnull}
-    fetch = ["fetch", "-q", "--upload-pack", f"{TRUSTING} upload-pack"]
-    if 0 < depth <= MOST_DEPTH:
-        fetch += [f"--depth={depth}", FORK.as_uri(), commit]
-    else:
-        everything = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
-        fetch += ["--no-tags", FORK.as_uri(), commit, *everything]
+    how, all_refs = [f"--depth={depth}"], []
+    if not 0 < depth <= MOST_DEPTH:
+        how, all_refs = [], ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"]
     for arguments in (
         ["init", "-q", "--template="],
-        fetch,
-        ["-c", "advice.detachedHead=false", "checkout", "-q", commit],
         # The remote has the name that it has on AWS, and git asks the fork instead.
         ["remote", "add", "origin", origin or FORK.as_uri()],
         ["config", "remote.origin.pushurl", NO_PUSH],
         ["config", "remote.origin.uploadpack", f"{TRUSTING} upload-pack"],
         ["config", f"url.{FORK.as_uri()}.insteadOf", origin or FORK.as_uri()],
+        ["fetch", "-q", "--no-tags", *how, "origin", commit, *all_refs],
+        ["-c", "advice.detachedHead=false", "checkout", "-q", commit],
     ):
         run("git", *arguments, env=env, cwd=folder)

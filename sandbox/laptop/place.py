@@ -124,5 +124,5 @@ def remove() -> bool:
         with busy(f"Removing {FOLDER.name}/: some ten thousand files"):
             for folder in found:
                 delete(folder)
-        say("Nothing of the sandbox is left but your commits")
+        say("Nothing of the sandbox is left in this clone but your commits")
     return bool(found)

@@ -18,7 +18,7 @@ import urllib.error
 from pathlib import Path
 
 from clones import PYTHON, WAITS, Clone, caches
-from sandbox.laptop import processes
+from sandbox.laptop import paths, processes
 from sandbox.laptop.network import direct
 from sandbox.laptop.paths import ROOT
 
@@ -189,7 +189,9 @@ class Student(Clone):
         """
         path = f"{keeping()}{os.pathsep}{self.env['PATH']}"
         self.sandbox("down", code=None, env=self.env | {"PATH": path})
-        atexit.register(shutil.rmtree, self.clone, ignore_errors=True)
+        outside = paths.outside(self.clone.resolve())
+        for folder in (self.clone, *outside.parent.glob(f"{outside.name}*")):
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
         assert self.processes() == []
 
 

@@ -107,7 +107,7 @@ def test_clone_that_belongs_to_somebody_else(owner):
 def test_down_in_a_copy_installs_nothing_and_leaves_the_original(owner, copier):
     said = copier.sandbox("down").stderr
     assert "environment" not in said and "Installing" not in said
-    assert said.splitlines()[-1] == "[sandbox] Nothing of the sandbox is left but your commits"
+    assert said.endswith("] Nothing of the sandbox is left in this clone but your commits\n")
     assert not (copier.clone / ".sandbox").exists()
     assert copier.git("remote").stdout == ""
     assert owner.lives() and owner.message() == "the owner's"

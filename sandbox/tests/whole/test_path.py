@@ -93,7 +93,7 @@ def test_push_of_a_branch_is_tested_and_may_release_nothing(student):
     lines = student.push("--force", "feature")
     student.git("checkout", "-q", "main")
     assert f"SUCCEEDED in hello_user-tests: the commit is tested; {told}" in lines[-1]
-    assert any(line.startswith("[sandbox] report hello_user-tests-tests: ") for line in lines)
+    assert any(line.startswith("[sandbox] report hello_user-tests-pytest: ") for line in lines)
     assert student.live() == live
     shown = student.sandbox("status").stdout
     assert f"project   hello_user-tests: build {student.newest()} SUCCEEDED" in shown
@@ -224,7 +224,7 @@ def test_environment_is_made_once_up_answers_and_down_leaves_nothing(newcomer):
     assert len(newcomer.builds()) == 1
     assert newcomer.processes()
     shown = seen(in_a_terminal(newcomer, PYTHON, "-m", "sandbox", "down"))
-    assert shown[-2:] == ["[sandbox] Nothing of the sandbox is left but your commits", ""]
+    assert shown[-2].endswith("] Nothing of the sandbox is left in this clone but your commits")
     assert sum("Removing" in line for line in shown) == 1
     assert newcomer.processes() == []
     assert sorted(path.name for path in newcomer.clone.iterdir()) == before
@@ -299,7 +299,7 @@ def test_up_without_a_network_is_told_what_to_do(newcomer, tmp_path):
 def test_down_removes_what_only_a_check_has_made(newcomer):
     (newcomer.clone / ".sandbox" / "venv.next").mkdir(parents=True)
     said = newcomer.sandbox("down").stderr
-    assert said.splitlines()[-1] == "[sandbox] Nothing of the sandbox is left but your commits"
+    assert said.endswith("] Nothing of the sandbox is left in this clone but your commits\n")
     assert not list(newcomer.clone.glob(".sandbox*"))
     assert newcomer.sandbox("down").stderr == "[sandbox] There is no sandbox here\n"
 

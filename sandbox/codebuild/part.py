@@ -82,7 +82,7 @@ class Part:
                 near = difflib.get_close_matches(name.lower(), known, 1)
                 meant = f"; did you mean `{near[0]}:`?" if near else ""
                 value.tell(f"{name!r} is no key that counts here, it is passed over{meant}")
-                if section:  # CodeBuild names none of the file's own
+                if section:  # what CodeBuild says of the file's own keys is not known
                     self.spec.unknown.setdefault(section, []).append(name)
             elif name in PASSED_OVER:
                 value.tell(f"{name}: {PASSED_OVER[name]}")

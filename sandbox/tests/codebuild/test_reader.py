@@ -8,49 +8,10 @@ from hypothesis import strategies as st
 from sandbox.codebuild.buildspec import PHASES, Buildspec, BuildspecError
 from sandbox.codebuild.reader import read
 
-WORDS = st.sampled_from(
-    [
-        "version",
-        "phases",
-        "build",
-        "pre_build",
-        "env",
-        "variables",
-        "commands",
-        "finally",
-        "on-failure",
-        "RETRY-1-(",
-        "0.2",
-        "- x",
-        "&a",
-        "*a",
-        "<<",
-        "|",
-        ">",
-        "{",
-        "}",
-        "[",
-        "]",
-        ":",
-        ": ",
-        "\n",
-        "\n  ",
-        "\t",
-        "'",
-        '"',
-        "#",
-        "!!binary",
-        "!x",
-        "---",
-        "\0",
-        "\ufeff",
-        "null",
-        "~",
-        "2024-01-01",
-        "@",
-        "%",
-    ]
-)
+KEYS = "version phases build pre_build env variables commands finally on-failure RETRY-1-( 0.2"
+SIGNS = "&a *a << | > { } [ ] : ' \" # !!binary !x --- null ~ 2024-01-01 @ %"
+BLANKS = ("- x", ": ", "\n", "\n  ", "\t", "\0", "\ufeff")
+WORDS = st.sampled_from([*KEYS.split(), *SIGNS.split(), *BLANKS])
 TEXTS = st.one_of(
     st.binary(max_size=60),
     st.text(max_size=60).map(lambda text: text.encode(errors="surrogatepass")),
@@ -68,37 +29,31 @@ SPECS = st.builds(
 )
 
 
-def quick_or_long(request, quick, long):
-    return settings(
-        max_examples=long if request.config.getoption("--long") else quick,
+def test_any_text_is_a_buildspec_or_a_clear_error(request):
+    is_long = request.config.getoption("--long")
+
+    @settings(
+        max_examples=20_000 if is_long else 400,
         deadline=None,
         database=None,
-        derandomize=not request.config.getoption("--long"),
+        derandomize=not is_long,
         suppress_health_check=list(HealthCheck),
     )
-
-
-def test_any_text_is_a_buildspec_or_a_clear_error(request):
-    @quick_or_long(request, 400, 20_000)
     @given(st.one_of(TEXTS, SPECS))
     def reads(content):
-        refused = None
         try:
             spec = read(content)
         except BuildspecError as error:
-            refused = error
-        if refused:
-            assert refused.message
-            assert refused.hint
-            assert refused.line >= 1
-            assert refused.column >= 1
-        else:
-            assert isinstance(spec, Buildspec) and tuple(spec.phases) == PHASES
-            assert all(
-                isinstance(item, str)
-                for phase in spec.phases.values()
-                for item in phase.commands + phase.finally_commands
-            )
+            spec = error
+        if isinstance(spec, BuildspecError):
+            assert spec.message and spec.hint and spec.line >= 1 and spec.column >= 1
+            return
+        assert isinstance(spec, Buildspec) and tuple(spec.phases) == PHASES
+        assert all(
+            isinstance(item, str)
+            for phase in spec.phases.values()
+            for item in phase.commands + phase.finally_commands
+        )
 
     reads()
 

@@ -13,19 +13,17 @@ READ_HERE = "JUNITXML"  # of the formats of a report; of the others only what th
 
 @dataclass(frozen=True)
 class OnFailure:
-    """What follows a failed phase: `action` is None, ABORT, CONTINUE or RETRY."""
+    """What follows a failed phase: `action` is "", ABORT, CONTINUE or RETRY."""
 
-    action: str | None = None
+    action: str = ""
     tries: int = 0
     pattern: str = ".*"
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase; an absent one has no commands and is still entered."""
+    """One phase; one that the buildspec does not have is entered, too."""
 
-    name: str
-    present: bool = False
     commands: tuple[str, ...] = ()
     finally_commands: tuple[str, ...] = ()
     on_failure: OnFailure = OnFailure()
@@ -81,7 +79,7 @@ class Buildspec:
     """
 
     version: str = ""
-    phases: dict[str, Phase] = field(default_factory=dict)
+    phases: dict[str, Phase] = field(default_factory=dict)  # in their order, by their names
     shell: str = ""  # as it is written
     variables: tuple[dict[str, str], ...] = ()  # in the form of a project's
     exported_variables: tuple[str, ...] = ()

@@ -14,9 +14,8 @@ from sandbox.codebuild.source import runtimes
 def phases(spec: Buildspec) -> dict[str, dict[str, int]]:
     """Return how many commands each phase has that is there."""
     return {
-        phase.name: {"commands": len(phase.commands), "finally": len(phase.finally_commands)}
-        for phase in spec.phases.values()
-        if phase.present
+        name: {"commands": len(phase.commands), "finally": len(phase.finally_commands)}
+        for name, phase in spec.phases.items()
     }
 
 

@@ -31,7 +31,7 @@ def run_phases(spec: Buildspec, shell: Shell, log: Log, upload: Callable[[], Out
     """Run all phases that CodeBuild would run, at last `upload`; return the build's outcome."""
     first = Outcome("SUCCEEDED")
     for name in PHASES:
-        phase = spec.phases[name]
+        phase = spec.phases.get(name, Phase())
         log.mark("phase", name=name)
         log.line(f"Entering phase {name}")
         try:

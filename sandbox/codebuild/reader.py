@@ -67,7 +67,7 @@ def buildspec(top: Part) -> Buildspec:
     env.pass_over(ENV_KEYS, "env")
     kinds = [("PLAINTEXT", top[key]["plaintext"]) for key in legacy]
     kinds += [(kind, env[key]) for key, kind in KINDS.items()]
-    phases = [phase(key, part) for key, part in top["phases"].parts().items()]
+    phases = {key.upper(): phase(key, part) for key, part in top["phases"].parts().items()}
     if not phases and not top["batch"]:
         raise top["phases"].fault(
             "phases is missing or empty",
@@ -84,7 +84,7 @@ def buildspec(top: Part) -> Buildspec:
     return replace(
         top.spec,
         version=version,
-        phases={name: Phase(name) for name in PHASES} | {found.name: found for found in phases},
+        phases={name: phases[name] for name in PHASES if name in phases},
         shell=shell(env["shell"]),
         variables=tuple(
             {"type": kind, "name": name, "value": value}
@@ -123,7 +123,7 @@ def phase(key: str, part: Part) -> Phase:
         )
     part.pass_over([*PHASE_KEYS, *(["runtime-versions"] if name == "INSTALL" else [])], name)
     ours, last = commands(part["commands"]), commands(part["finally"])
-    return Phase(name, True, ours, last, on_failure(part["on-failure"]))
+    return Phase(ours, last, on_failure(part["on-failure"]))
 
 
 def commands(part: Part) -> tuple[str, ...]:
@@ -153,7 +153,7 @@ def commands(part: Part) -> tuple[str, ...]:
 def on_failure(part: Part) -> OnFailure:
     word = part.text()
     if not word or word.upper() in ("ABORT", "CONTINUE"):
-        return OnFailure(word.upper() or None)
+        return OnFailure(word.upper())
     match = RETRY.fullmatch(word)
     tries = int((match[1] or "3").lstrip("0")[:4] or 0) if match else 0
     if not match or tries > 100:

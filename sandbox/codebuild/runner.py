@@ -124,10 +124,9 @@ def download_source(
         log.note(f"{place.name}, line {line}: {text}")
     if project.passed_over:
         log.note(f"the project's {', '.join(project.passed_over)}: passed over here, not on AWS")
-    present = [phase for phase in spec.phases.values() if phase.present]
-    for phase in present:
+    for name, phase in spec.phases.items():
         if not phase.commands:
-            log.line(f"No commands found for phase name: {phase.name.lower()}")
+            log.line(f"No commands found for phase name: {name.lower()}")
     log.line("Processing environment variables")
     variables = machine.environment(chosen_variables(spec, project, machine.secret, log))
     variables |= own_variables(request, project, src)
@@ -140,8 +139,8 @@ def download_source(
         log.line("Cache is not defined in the buildspec")
         log.line("Skip cache due to: no paths specified to be cached")
     log.line("Registering with agent")
-    log.line(f"Phases found in YAML: {len(present)}")
-    for phase in present:
-        log.line(f" {phase.name}: {len(phase.commands)} commands")
+    log.line(f"Phases found in YAML: {len(spec.phases)}")
+    for name, phase in spec.phases.items():
+        log.line(f" {name}: {len(phase.commands)} commands")
     complete(log, "DOWNLOAD_SOURCE")
     return spec, variables

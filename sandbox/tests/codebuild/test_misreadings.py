@@ -102,7 +102,7 @@ def told(text):
     """Return what a buildspec means, apart from blanks at the start of lines, and its notes."""
     spec = check(text.encode(), os.environ)
     scripts = [[line.strip() for line in command.split("\n")] for _, command in spec.scripts]
-    phases = [(phase.name, len(phase.commands), phase.on_failure) for phase in spec.phases.values()]
+    phases = [(name, len(phase.commands), phase.on_failure) for name, phase in spec.phases.items()]
     means = (spec.version, spec.shell, spec.variables, spec.exported_variables, spec.runtimes)
     lists = [yaml.safe_load(text).get(section) for section in ("artifacts", "cache")]
     return (*means, phases, scripts, lists), {note for _, note in spec.notes}

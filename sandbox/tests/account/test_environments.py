@@ -148,21 +148,6 @@ def test_answers_are_written_as_by_lambda_s_runtime(account):
     assert answer["Payload"].read().decode() == '{"d": 1.50, "b": "x", "n": {"a": 1}, "u": "ö"}'
 
 
-def test_built_in_module_is_no_handler(account):
-    functions = account.client("lambda")
-
-    def named(handler_name):
-        functions.update_function_configuration(FunctionName="hello_user", Handler=handler_name)
-        functions.get_waiter("function_updated_v2").wait(FunctionName="hello_user")
-
-    named("time.handler")
-    try:
-        body, _ = account.invoke(account.publish(handler("return 1"), live=False))
-    finally:
-        named("hello_user.hello_user_handler")
-    assert body["errorType"] == "Runtime.BuiltInModuleConflict"
-
-
 def test_memory_in_the_report_is_that_of_the_function(account):
     version = account.publish(handler("x = bytearray(200 << 20)\nreturn len(x)"), live=False)
     account.invoke(version)
@@ -201,10 +186,14 @@ def test_log_in_json_is_heeded(account):
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows a process's descriptors so")
 def test_ended_environments_leave_no_descriptor_and_no_folder(account):
     process = psutil.Process(account.process.pid)
-    folder = account.folder / "environments"
-    counts = []
-    for number in range(12):
-        account.invoke(account.publish(handler(f"return {number}"), live=False))
-        time.sleep(0.1)
-        counts.append((process.num_fds(), len([*folder.iterdir()])))
-    assert counts[-1][1] <= 5 and counts[-1][0] <= counts[5][0] + 4, counts
+
+    def descriptors_after_six_versions():
+        for number in range(6):
+            account.invoke(account.publish(handler(f"return {number}"), live=False))
+        deadline = time.monotonic() + 30
+        while len([*(account.folder / "environments").iterdir()]) > 5:  # four, and their packages
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        return process.num_fds()
+
+    assert descriptors_after_six_versions() >= descriptors_after_six_versions() - 4

@@ -305,7 +305,7 @@ def test_import_that_hangs_ends(account):
     assert (body["errorType"], error) == ("Sandbox.Timedout", "Unhandled")
 
 
-def test_handler_in_a_folder_and_malformed_handler(account):
+def test_handler_may_be_in_a_folder_and_nothing_else(account):
     functions = account.client("lambda")
     own = "hello_user.hello_user_handler"
 
@@ -320,6 +320,9 @@ def test_handler_in_a_folder_and_malformed_handler(account):
         assert body["errorMessage"] == (
             "Bad handler 'nothing': not enough values to unpack (expected 2, got 1)"
         )
+        named("time.handler")
+        body, _ = account.invoke(account.publish(zipped(HANDLER), live=False))
+        assert body["errorType"] == "Runtime.BuiltInModuleConflict"
         named("app/main.hello_user_handler")
         version = account.publish(zipped(HANDLER, "app/main.py"), live=False)
         assert account.invoke(version) == ({"statusCode": 200}, None)

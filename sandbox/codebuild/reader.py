@@ -80,8 +80,7 @@ def buildspec(top: Part) -> Buildspec:
     elif not top.spec.scripts:
         top["phases"].tell("nothing would run: no phase has a command")
     top["cache"]["paths"].texts()
-    top.spec.notes.sort()
-    return replace(
+    spec = replace(
         top.spec,
         version=version,
         phases={name: phases[name] for name in PHASES if name in phases},
@@ -97,6 +96,8 @@ def buildspec(top: Part) -> Buildspec:
         artifacts=artifacts.files(top["artifacts"]) if "artifacts" in top.parts() else None,
         has_cache="cache" in top.parts(),
     )
+    spec.notes.sort()
+    return spec
 
 
 def shell(part: Part) -> str:

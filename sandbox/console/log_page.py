@@ -17,9 +17,11 @@ from sandbox.console.render import size as in_short
 END = 48 << 10  # bytes that are shown of each end of a piece
 WHOLE = 1536 << 10  # bytes that are shown of a log; then only so many of each end:
 SHORT = 2 << 10
+GUARD = "CODEBUILD_BUILD_SUCCEEDING"  # what a command in post_build asks before it releases
+STOPPED = "This command is there to stop the release: the build has failed before it.\n"
 Part = tuple[
     str, str
-]  # what it is, if it is no plain text (left-out, failed or hint), and the text
+]  # what it is, if it is no plain text (left-out, failed, hint or note), and the text
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ def shown(
             if piece.command and place is not None and at <= place <= piece.end:
                 parts = [*text(stream, at, place, limit), *failure(stream, place, piece.end, hint)]
                 at = stream.tell()
+            elif piece.command and piece.command.status and GUARD in piece.command.text:
+                parts = [("note", STOPPED)]
             parts += text(stream, at, piece.end, limit)
             left -= sum(len(each) for _, each in parts)
             found.append((piece, parts))

@@ -17,15 +17,15 @@ from sandbox.builds.records import Build
 from sandbox.codebuild.buildspec import PHASES
 from sandbox.codebuild.project import Project
 from sandbox.codebuild.reports import Report
-from sandbox.console import chart, log_page
+from sandbox.console import chart, log_page, project_details
 from sandbox.console import function as function_page
+from sandbox.console.project_details import is_secret
 from sandbox.console.render import label
 from sandbox.laptop import paths
 from sandbox.laptop.files import read_json
 
 HISTORY = 20  # builds on one page
-PICTURED = ("DOWNLOAD_SOURCE", *PHASES, "UPLOAD_ARTIFACTS")
-SECRET = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIAL|PRIVATE", re.IGNORECASE)
+PICTURED = ("DOWNLOAD_SOURCE", *PHASES, "UPLOAD_ARTIFACTS", "FINALIZING")
 
 
 def state() -> dict[str, Any]:
@@ -99,9 +99,11 @@ def project(before: str | None = None) -> dict[str, Any]:
         "title": "hello_user",
         "url": url,
         "projects": projects(),
+        "details": project_details.of_projects(),
         "builds": builds,
         "more": numbers[HISTORY - 1] if len(numbers) > HISTORY else None,
-        "chart": chart.draw(drawn),
+        "bars": (bars := chart.durations((each, picture(each)) for each in drawn)),
+        "top": chart.top(bars),
         "newest": last,
         "phases": picture(last) if last else [],
         "moved": released if is_moved else None,  # by hand, since a build has released
@@ -137,26 +139,21 @@ def since(version: str, builds: list[Build]) -> Build | None:
     return None
 
 
-def phases_of(build: Build) -> tuple[progress.Phase, ...]:
-    """Return how far a build has come; an old record has no phases."""
-    return progress.read(build.progress).phases
+def phases_of(build: Build) -> list[dict[str, Any]]:
+    """Return a build's phases as CodeBuild's API has them; one that runs has a status, too."""
+    lacking = {"phaseStatus": "" if build.has_ended else "IN_PROGRESS", "endTime": None}
+    return [lacking | {"contexts": ()} | each for each in service.phases_of(build)]
 
 
 def picture(build: Build) -> list[tuple[str, str, float | None]]:
     """Return each phase of the pipeline's picture with its status and its seconds."""
-    done = {phase.name: phase for phase in phases_of(build)}
-    found: list[tuple[str, str, float | None]] = []
-    for name in PICTURED:
-        phase = done.get(name)
-        if not phase:
-            found.append((name, "" if not build.has_ended else "not reached", None))
-            continue
-        status = phase.status
-        if status == "IN_PROGRESS" and build.has_ended:
-            status = build.status
-        seconds = phase.ended - phase.started if phase.ended else None
-        found.append((name, status, seconds))
-    return found
+    none = {"phaseStatus": "not reached" if build.has_ended else "", "endTime": None}
+    done = {each["phaseType"]: each for each in phases_of(build)}
+    found = [(name, done.get(name, none)) for name in PICTURED]
+    return [
+        (name, each["phaseStatus"], (end := each["endTime"]) and end - each["startTime"])
+        for name, each in found
+    ]
 
 
 def of_build(build: Build, tab: str) -> dict[str, Any]:
@@ -173,7 +170,7 @@ def of_build(build: Build, tab: str) -> dict[str, Any]:
 
 def log(build: Build, wanted: str) -> dict[str, Any]:
     """Return the values of the tab Build logs; `wanted` is a text to look for."""
-    phases, wanted = phases_of(build), wanted[:200]
+    phases, wanted = progress.read(build.progress).phases, wanted[:200]
     values = of_build(build, "log") | {"phases": phases, "wanted": wanted, "shown": [], "size": 0}
     with contextlib.suppress(OSError):
         values["size"] = build.log.stat().st_size
@@ -188,12 +185,13 @@ def tab(build: Build, name: str) -> dict[str, Any]:
     """Return the values of another tab."""
     values = of_build(build, name)
     if name == "phases":
-        values["rows"] = service.phases_of(build)
+        values["rows"] = phases_of(build)
     elif name == "reports":
         values["reports"] = ()
         with contextlib.suppress(TypeError, ValueError):
             values["reports"] = records.made(tuple[Report, ...], read_json(build.cases))
-        values["trend"] = chart.trend(list(islice(records.newest_first(), 60))[::-1])
+        values["bars"] = chart.cases([*islice(records.newest_first(), 2 * chart.BARS)][::-1])
+        values["top"] = chart.top(values["bars"])
     elif name == "variables":
         values["variables"] = [
             (each, is_secret(each.name, each.kind)) for each in variables_of(build)
@@ -210,11 +208,6 @@ def tab(build: Build, name: str) -> dict[str, Any]:
 def variables_of(build: Build) -> tuple[progress.Variable, ...]:
     """Return the variables that project and buildspec have set."""
     return progress.read(build.progress).variables
-
-
-def is_secret(name: str, kind: str = "PLAINTEXT") -> bool:
-    """Tell whether a variable is not to be shown: by where it is kept, or by its name."""
-    return kind != "PLAINTEXT" or bool(SECRET.search(name))
 
 
 def function(version: str) -> dict[str, Any]:

@@ -81,6 +81,13 @@ def stamped(text: str) -> Markup:
     return Markup("").join(marked(part) if at % 2 else part for at, part in enumerate(parts))
 
 
+def coded(text: str) -> Markup:
+    """Return a text in which what stands between backticks is code."""
+    code = Markup("<code>{}</code>").format
+    parts = re.split("`([^`]+)`", harmless(text))  # each second one is code
+    return Markup("").join(code(part) if at % 2 else part for at, part in enumerate(parts))
+
+
 @functools.cache
 def environment() -> jinja2.Environment:
     """Return the environment of all templates."""
@@ -92,7 +99,9 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {each.__name__: each for each in (when, iso, took, size, label, tone, stamped)}
+    made.filters |= {
+        each.__name__: each for each in (when, iso, took, size, label, tone, stamped, coded)
+    }
     made.filters |= {"line": one_line, "subject": subject}
     made.globals |= {"token": key.TOKEN}
     return made

@@ -15,6 +15,13 @@ pytestmark = pytest.mark.skipif(
     not FOUND, reason=f"there is no browser here: looked for {', '.join(NAMES[:4])}"
 )
 PATIENCE = 60_000  # milliseconds; nothing waits so long, it only ends what hangs
+# The smallest text of a page, in pixels, and how many boxes are cut without a shadow.
+SMALLEST = """Math.min(...[...document.querySelectorAll("main *")]
+    .filter(it => it.textContent.trim()).map(it => parseFloat(getComputedStyle(it).fontSize)))"""
+UNMARKED = """[...document.querySelectorAll("main :not(pre)")].filter(it => {
+    const style = getComputedStyle(it);
+    return it.scrollWidth > it.clientWidth + 1 && style.overflowX === "auto"
+        && !style.backgroundImage.includes("gradient"); }).length"""
 HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>"
 
 
@@ -195,6 +202,8 @@ def test_pages_fit_and_have_no_violation(student, visit, theme, width):
     for path in ("", "function", *tabs, f"builds/{green}", f"builds/{red}?find=error", "nothing"):
         seen.go(f"/console/{path}")
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width, path
+        assert seen.page.evaluate(SMALLEST) >= 11, path
+        assert seen.page.evaluate(UNMARKED) == 0, path
         found = Axe().run(seen.page)
         assert found.violations_count == 0, (path, found.generate_report())
     seen.wrong.clear()  # the browser tells of the last one's 404

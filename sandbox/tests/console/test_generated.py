@@ -72,6 +72,7 @@ REPORTS = st.lists(
     | ODD,
     max_size=3,
 )
+EMPTY = {"code": "", "message": ""}
 RECORD = json.loads(json.dumps(vars(Build(
     number=2, id="a", commit="c" * 40, source_version="main", initiator="root", submitted=1.0
 ))))  # fmt: skip
@@ -137,6 +138,28 @@ def test_secrets_are_masked_wherever_variables_are_shown(folder):
         assert "plain &lt;text&gt;" in text and text.count("masked") == 2 * 2
         assert "hunter2" not in text and "swordfish" not in text
         assert "DB_PASSWORD" in text and "WORD" in text
+
+
+def test_page_of_a_red_build_says_first_what_has_failed_and_folds_what_went_well(folder):
+    said, reason = "test_greeting: assert 1 == 2", "Error while executing command: pytest"
+    told = {"said": said, "reason": reason, "hint": "mend <it>, `git commit`", "phase": "BUILD"}
+    events = [
+        {"event": event, "at": 1.0, "offset": 0, "name": name, "status": status} | EMPTY
+        for name, status in (("DOWNLOAD_SOURCE", "SUCCEEDED"), ("BUILD", "FAILED"))
+        for event in ("phase", "phase ended")
+    ]
+    write(folder, RECORD | told | {"status": "FAILED", "ended": 3.0}, b"", events)
+    text = shown("log", pages.log(records.load(2), ""))
+    banner = text.partition('id="why"')[2].partition("</div>")[0]
+    assert banner.index(f"<strong>BUILD:</strong> {said}") < banner.index(reason)
+    assert "mend &lt;it&gt;, <code>git commit</code>" in banner
+    opened = re.findall(r'<details class="phase".* data-status="(\w+)"( open)?', text)
+    assert opened == [("SUCCEEDED", ""), ("FAILED", " open")]
+
+
+def test_hint_of_an_error_is_shown_with_its_commands_as_code(folder):
+    text = shown("error", {"message": "no <b>", "hint": "type `python3 -m sandbox up`"})
+    assert "type <code>python3 -m sandbox up</code>" in text and "no &lt;b&gt;" in text
 
 
 GENERATED = settings(

@@ -101,6 +101,19 @@ def test_failure_is_shown_wherever_it_is_in_a_long_output(tmp_path):
     assert len(html) < 500_000
 
 
+def test_guard_that_has_failed_says_what_it_is_there_for(tmp_path):
+    path = tmp_path / "log"
+    path.write_bytes(b"x\n" * 3)
+    guard = 'test "$CODEBUILD_BUILD_SUCCEEDING" = 1'
+    for text, status, said in ((guard, 1, True), (guard, 0, False), ("false", 1, False)):
+        commands = (
+            Command("pytest", 0.0, 0, 0, 2, 1.0, 1),
+            Command(text, 1.0, 2, 4, 6, 1.0, status),
+        )
+        html = page_of(path, (Phase("POST_BUILD", 0.0, 0, commands=commands),))
+        assert ("there to stop the release" in html) == said
+
+
 def test_log_of_100_mb_is_shown_in_little_memory(tmp_path):
     path = tmp_path / "log"
     with open(path, "wb") as stream:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import unquote
@@ -11,8 +12,10 @@ from site_visitor import Visitor
 from starlette.requests import Request
 
 from sandbox.console import app, key
+from sandbox.console.project_details import SHOWN
 
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)>'
+NAMES = ["hello_user", "hello_user-tests"]
 LOADS = {"src", "href", "action", "data", "poster", "srcset", "formaction"}
 
 
@@ -158,6 +161,7 @@ def test_pages_are_there_and_load_only_our_own_files(visitor, quick):
         status, headers, text = visitor.ask(path)
         assert status == 200, (path, text)
         assert_harmless(text)
+        assert ("CodeBuild's own" in text) == ("/builds/" in path)
         policy = headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
         assert headers["X-Content-Type-Options"] == "nosniff"
@@ -195,6 +199,35 @@ def test_project_shows_what_is_live_and_the_last_builds(visitor, quick):
     assert f"version {quick.live()}" in text
     assert f'href="/console/builds/{record["number"]}"' in text
     assert record["commit"][:7] in text and "Say " in text
+
+
+def test_project_details_are_in_order_and_name_the_lines_of_the_template(visitor, quick):
+    template = (quick.clone / "template.yml").read_text().splitlines()
+    details = visitor.get("/console/").partition('id="details"')[2].split("</details>")[:-1]
+    assert [re.search(r"<summary>(.*)</summary>", each)[1] for each in details] == NAMES
+    for part, name in zip(details, NAMES, strict=True):
+        rows = re.findall(
+            r'<th scope="row">(.*)</th><td class="text">([^<]*)</td>.*line (\d+)', part
+        )
+        labels = [label for label, _, _ in rows]
+        assert labels == [each for each in SHOWN.values() if each in labels] and len(rows) > 12
+        assert template.index(f"      Name: {name}") + 1 == int(rows[0][2])
+        keys = {label: key.split(".")[-1] for key, label in SHOWN.items()}
+        for label, _, line in rows:
+            assert f"{keys[label]}:" in template[int(line) - 1], label
+    values = {label: unescape(value) for label, value, _ in rows}
+    assert values["Webhook event filter groups"].endswith(", not HEAD_REF ^refs/heads/main$")
+    assert "pytest --junitxml=report.xml" in values["Buildspec"]
+    assert ":role/" in values["Service role"]
+
+
+def test_phases_have_one_name_on_all_pages(visitor, quick):
+    text = visitor.get("/console/")
+    legend = re.findall(r'swatch shade-\d"></span>(\w+)<', text)
+    phases = visitor.get(f"/console/builds/{quick.newest()}/phases")
+    named = re.findall(r'<th scope="row"><code>(\w+)<', phases)
+    assert legend == re.findall(r'class="name">(\w+)<', text) == named[3:-1]
+    assert (named[0], named[2], named[-1]) == ("SUBMITTED", "PROVISIONING", "COMPLETED")
 
 
 def test_start_build_builds_main(visitor, quick):
@@ -305,6 +338,14 @@ def test_page_says_that_live_was_moved_by_hand(visitor, quick):
         routing = {"AdditionalVersionWeights": share}
         quick.client("lambda").update_alias(**move, FunctionVersion=version, RoutingConfig=routing)
         quick.wait_for(lambda: told in visitor.get("/console/"), 10)
+        [command] = re.findall(
+            r"^aws (lambda .*)</pre>", visitor.get("/console/function"), re.MULTILINE
+        )
+        assert ("--routing-config" in command) == bool(share)
+    quick.aws(*shlex.split(unescape(command)))  # leaves the canary's, and one version only
+    alias = quick.client("lambda").get_alias(FunctionName="hello_user", Name="live")
+    assert not (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights")
+    assert alias["FunctionVersion"] == str(int(live) - 1)
     quick.client("lambda").update_alias(**move, FunctionVersion=live, RoutingConfig={})
     quick.wait_for(lambda: told not in visitor.get("/console/"), 10)
 

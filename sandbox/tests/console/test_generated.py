@@ -157,6 +157,23 @@ def test_page_of_a_red_build_says_first_what_has_failed_and_folds_what_went_well
     assert opened == [("SUCCEEDED", ""), ("FAILED", " open")]
 
 
+def test_phases_have_one_name_in_picture_legend_and_details(folder):
+    run = ["DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD", "BUILD", "POST_BUILD", "UPLOAD_ARTIFACTS"]
+    events = [
+        {"event": event, "at": 2.0, "offset": 0, "name": name, "status": "SUCCEEDED"} | EMPTY
+        for name in run
+        for event in ("phase", "phase ended")
+    ]
+    write(folder, RECORD | {"status": "SUCCEEDED", "started": 2.0, "ended": 3.0}, b"", events)
+    text = shown("project", pages.project())
+    names = [*run, "FINALIZING"]
+    assert re.findall(r'swatch shade-\d"></span>(\w+)<', text) == names
+    assert re.findall(r'class="name">(\w+)<', text) == names
+    text = shown("phases", pages.tab(records.load(2), "phases"))
+    rows = re.findall(r'<th scope="row"><code>(\w+)<', text)
+    assert rows == ["SUBMITTED", "QUEUED", "PROVISIONING", *names, "COMPLETED"]
+
+
 def test_hint_of_an_error_is_shown_with_its_commands_as_code(folder):
     text = shown("error", {"message": "no <b>", "hint": "type `python3 -m sandbox up`"})
     assert "type <code>python3 -m sandbox up</code>" in text and "no &lt;b&gt;" in text

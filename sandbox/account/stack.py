@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -26,7 +25,7 @@ def deploy() -> None:
         check(template.load(TEMPLATE.read_text(encoding="utf-8")))
     if gone := state.mend().gone:
         say(f"Made anew, because somebody has deleted it: {', '.join(gone)}")
-    last = next((event["EventId"] for event in events()), None)
+    before = {event["EventId"] for event in events()}
     done = aws(
         *("cloudformation", "deploy", "--stack-name", state.STACK, "--template-file", TEMPLATE),
         *("--capabilities", "CAPABILITY_IAM", "--no-fail-on-empty-changeset"),
@@ -38,7 +37,7 @@ def deploy() -> None:
         check=False,
     )
     if done.returncode:
-        reasons = [*done.stderr.strip().splitlines(), *failures(after=last)]
+        reasons = [*done.stderr.strip().splitlines(), *failures(before)]
         raise not_deployed(reasons)
 
 
@@ -66,13 +65,14 @@ def events() -> Iterator[dict[str, Any]]:
         yield from stacks.describe_stack_events(StackName=state.STACK)["StackEvents"]
 
 
-def failures(after: str | None) -> list[str]:
-    """Return why resources have failed since an event, the last one first."""
-    since = itertools.takewhile(lambda event: event["EventId"] != after, events())
+def failures(before: set[str]) -> list[str]:
+    """Return why resources have failed beyond these events, the last one first."""
     return [
         event["ResourceStatusReason"]
-        for event in since
-        if "FAILED" in event["ResourceStatus"] and event.get("ResourceStatusReason")
+        for event in events()
+        if "FAILED" in event["ResourceStatus"]
+        and event.get("ResourceStatusReason")
+        and event["EventId"] not in before
     ]
 
 

@@ -79,12 +79,11 @@ def run_phase(phase: Phase, shell: Shell, log: Log) -> str:
 
 def run_once(phase: Phase, shell: Shell, log: Log) -> str:
     """Run `commands` up to the first that fails, then `finally`; return the first failure."""
-    failures = [
-        reason
+    reasons = [
+        next(filter(None, (run_command(item, shell, log) for item in part)), "")
         for part in (phase.commands, phase.finally_commands)
-        if (reason := next(filter(None, (run_command(item, shell, log) for item in part)), ""))
     ]
-    return failures[0] if failures else ""
+    return reasons[0] or reasons[1]
 
 
 def run_command(command: str, shell: Shell, log: Log) -> str:

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from string import Template
 
@@ -87,7 +87,12 @@ class Shell:
         # One pipe for the whole build: a background process may go on writing into it.
         self.reader, self.writer = os.pipe()
         os.set_blocking(self.reader, False)
-        adopt_orphans()
+        # What its children leave behind becomes this process's own, so that close() finds it.
+        # Elsewhere a process that makes a session of its own outlives the build.
+        if sys.platform == "linux":
+            PR_SET_CHILD_SUBREAPER = 36
+            with contextlib.suppress(OSError, AttributeError):
+                ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
     def set(self, name: str, value: str) -> None:
         """Set a variable for the commands that follow, over what earlier ones have exported."""
@@ -95,9 +100,8 @@ class Shell:
         with open(self.folder / "env.sh", "a") as stream:
             stream.write(f"export {name}={shlex.quote(value)}\n")
 
-    def get(self, names: Iterable[str]) -> dict[str, str]:
+    def get(self, names: Sequence[str]) -> dict[str, str]:
         """Return exported variables as the commands left them."""
-        names = tuple(names)
         if not names:
             return {}
         script = ". ./env.sh; " + "; ".join(f'printf "%s\\0" "${{{name}-}}"' for name in names)
@@ -178,14 +182,3 @@ class Shell:
         self.drain()
         os.close(self.reader)
         os.close(self.writer)
-
-
-def adopt_orphans() -> None:
-    """Make this process the parent of what its children leave behind, so that close() finds it.
-
-    Linux only. Elsewhere a process that makes a session of its own outlives the build.
-    """
-    if sys.platform == "linux":
-        PR_SET_CHILD_SUBREAPER = 36
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.ht
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from sandbox.codebuild.buildspec import Buildspec
@@ -66,13 +66,12 @@ def chosen_variables(spec: Buildspec, project: Project, secret: Secret, log: Log
     return values
 
 
-def exportable(spec: Buildspec, project: Project) -> Iterator[str]:
-    """Yield the names that a build may export: no secrets and no AWS_ names.
+def exportable(spec: Buildspec, project: Project) -> list[str]:
+    """Return the names that a build may export: no secrets and no AWS_ names.
 
     https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html
     """
     chosen = (*spec.variables, *project.variables)
     secrets = {item["name"] for item in chosen if item.get("type", "PLAINTEXT") != "PLAINTEXT"}
-    for name in spec.exported_variables:
-        if not name.startswith("AWS_") and name not in secrets:
-            yield name
+    allowed = [name for name in spec.exported_variables if not name.startswith("AWS_")]
+    return [name for name in allowed if name not in secrets]

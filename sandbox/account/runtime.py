@@ -67,8 +67,11 @@ class Client:
         self.send(b"e", json.dumps(error).encode())
 
     def send(self, kind: bytes, body: bytes = b"") -> None:
-        self.answers.write(struct.pack(">cI", kind, len(body)) + body)
-        self.answers.flush()
+        try:
+            self.answers.write(struct.pack(">cI", kind, len(body)) + body)
+            self.answers.flush()
+        except BrokenPipeError:  # as above, before the thread has seen it
+            os.killpg(0, signal.SIGKILL)
 
 
 def end_with(account: int) -> None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import os
+import signal
+import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 
 import psutil
 import pytest
 from lone_account import OURS, Account, entry, zipped
 
 from sandbox.account import endpoint
+from sandbox.laptop.paths import ROOT
+from students import lives
 
 CHILD = "import os, subprocess, sys, time\nchild = 'while True: print(1, file=sys.stderr)'\n"
 
@@ -23,15 +30,17 @@ def handler(body: str, before: str = "") -> bytes:
     return zipped(f"{before}\ndef hello_user_handler(event, context):\n{lines}")
 
 
-def ended(*pids: int) -> bool:
-    """Tell whether processes end within ten seconds; one that nobody reaps has ended."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        left = [pid for pid in pids if psutil.pid_exists(pid)]
-        if all(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE for pid in left):
-            return True
+def becomes(condition: Callable[[], bool]) -> bool:
+    """Tell whether something becomes true within a minute."""
+    deadline = time.monotonic() + 60
+    while not (reached := condition()) and time.monotonic() < deadline:
         time.sleep(0.05)
-    return False
+    return reached
+
+
+def ended(*pids: int) -> bool:
+    """Tell whether processes end; one that nobody reaps has ended."""
+    return becomes(lambda: not any(map(lives, pids)))
 
 
 @pytest.fixture
@@ -79,6 +88,26 @@ def test_environments_end_with_an_account_that_is_killed(tmp_path):
         made.process.kill()
         made.process.wait(30)
     assert ended(*pids)
+
+
+def test_answer_that_nobody_reads_ends_all_that_was_started():
+    """As when the account is killed at once after it has read the one before."""
+    code = (
+        "import os, subprocess\n"
+        "from sandbox.account.runtime import Client\n"
+        "child = subprocess.Popen(['sleep', '600'], stdout=subprocess.DEVNULL)\n"
+        "print(child.pid, flush=True)\n"
+        "reader, writer = os.pipe()\n"
+        "os.close(reader)\n"
+        "Client(None, None, None, os.fdopen(writer, 'wb')).send(b'n')\n"
+    )
+    words, of = [sys.executable, "-c", code], {"cwd": ROOT, "stdout": subprocess.PIPE}
+    done = subprocess.run(words, start_new_session=True, **of)
+    try:
+        assert done.returncode == -signal.SIGKILL and ended(int(done.stdout))
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(done.stdout), signal.SIGKILL)
 
 
 def test_output_without_end_is_bounded_and_what_is_left_out_is_said(account, much_is_logged):

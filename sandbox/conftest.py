@@ -8,15 +8,8 @@ import pytest
 HERE = Path(__file__).parent
 # What takes longest comes first, so that at the end no worker has one of these all alone.
 LONGEST = (
-    "smoke",
-    "faults",
-    "verdict",
-    "path",
-    "live",
-    "readme",
-    "settings",
-    "browser",
-    "security",
+    *("faults", "readme", "path", "live", "packages", "pip", "security", "browser", "verdict"),
+    *("screen", "releases", "smoke", "settings"),
 )
 
 

@@ -17,7 +17,7 @@ import time
 import urllib.error
 from pathlib import Path
 
-from clones import PYTHON, WAITS, Clone, caches
+from clones import PYTHON, TIMEOUT, WAITS, Clone, caches
 from sandbox.laptop import paths, processes
 from sandbox.laptop.network import direct
 from sandbox.laptop.paths import ROOT
@@ -287,9 +287,9 @@ class Quick(Student):
         )
         return self.commit(f"Say {word}")
 
-    def wait_for(self, what, seconds: float = 60):
+    def wait_for(self, what):
         """Wait until what() is true and return it."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + TIMEOUT
         while not (found := what()):
             assert time.monotonic() < deadline, what
             time.sleep(0.02)
@@ -314,8 +314,13 @@ def in_a_terminal(student: Clone, *command: str | Path, code: int = 0, **variabl
         while part := os.read(ours, 1 << 16):
             parts.append(part)
     os.close(ours)
-    assert process.wait(60) == code
+    assert process.wait(TIMEOUT) == code
     return b"".join(parts).decode(errors="replace")
+
+
+def until(path: Path) -> str:
+    """Return a command that waits for a file; two minutes end what a failed test leaves behind."""
+    return f"for i in $(seq 1200); do test -e '{path}' && break; sleep 0.1; done"
 
 
 SGR, ERASE = r"\x1b\[[0-9;]*m", "\x1b[K"  # a colour; the rest of a line

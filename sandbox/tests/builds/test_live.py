@@ -8,7 +8,9 @@ import time
 
 import pytest
 
+from clones import PYTHON, TIMEOUT
 from sandbox.account.endpoint import NO_ERROR
+from students import until
 
 MOVE = "aws lambda update-alias --function-name hello_user --name live --function-version"
 
@@ -36,7 +38,7 @@ def pushed_while(someone, during) -> list[str]:
     someone.wait_for((someone.clone / "waits").exists)
     during()
     (someone.clone / "go").touch()
-    said = push.communicate(timeout=120)[1]
+    said = push.communicate(timeout=TIMEOUT)[1]
     for name in ("waits", "go"):
         (someone.clone / name).unlink()
     return [line.removeprefix("remote:").strip() for line in said.splitlines()]
@@ -44,7 +46,7 @@ def pushed_while(someone, during) -> list[str]:
 
 def waiting(someone) -> str:
     """Return a command with which a build waits for the file `go`."""
-    return f"touch '{someone.clone}/waits'; until [ -e '{someone.clone}/go' ]; do sleep 0.05; done"
+    return f"touch '{someone.clone}/waits'; {until(someone.clone / 'go')}"
 
 
 def test_rollback_during_a_red_build_stands(quick):
@@ -97,24 +99,17 @@ def test_rollback_during_a_deploy_of_the_stack_stands(quick):
     text = (quick.clone / "template.yml").read_text()
     quick.edit("template.yml", "      Name: live\n", "      Name: live\n      Description: moved\n")
     try:
-        up = subprocess.Popen(
-            [*up_command(), "up"], cwd=quick.clone, env=quick.env, stderr=subprocess.PIPE, text=True
-        )
+        words, beside = [PYTHON, "-m", "sandbox", "up"], {"stderr": subprocess.PIPE, "text": True}
+        up = subprocess.Popen(words, cwd=quick.clone, env=quick.env, **beside)
         said = iter(up.stderr.readline, "")
         assert any("Deploying template.yml" in line for line in said)
         roll_back(quick, old)
-        up.communicate(timeout=120)
+        up.communicate(timeout=TIMEOUT)
         assert quick.live() == old != new
     finally:
         quick.write("template.yml", text)
         quick.up()
     assert quick.live() == old
-
-
-def up_command() -> list[str]:
-    from clones import PYTHON
-
-    return [PYTHON, "-m", "sandbox"]
 
 
 DAEMON = """\
@@ -203,7 +198,7 @@ def test_same_code_is_a_new_version_as_on_aws(quick):
 
 def test_line_without_an_end_has_nothing_glued_to_it(quick):
     seen = f"grep -qs 'no end of the lin[e]' '{quick.clone}'/.sandbox/builds/*/log"
-    wait = f"until {seen}; do sleep 0.05; done"
+    wait = f"for i in $(seq 1200); do {seen} && break; sleep 0.1; done"
     quick.say("no end", f"printf 'no end of %s' 'the line'; {wait}; kill -9 $PPID; sleep 60")
     lines = quick.push()
     assert any(line.endswith("no end of the line") for line in lines)

@@ -5,6 +5,8 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
+from students import until
+
 GROUPS = "arn:aws:codebuild:us-east-1:000000000000:report-group"
 NAMES = ["SUBMITTED", "QUEUED", "PROVISIONING", "DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD", "BUILD"]
 NAMES += ["POST_BUILD", "UPLOAD_ARTIFACTS", "FINALIZING", "COMPLETED"]
@@ -27,9 +29,7 @@ def push_unbuilt(someone):
 
 
 def ended(someone, build_id):
-    return someone.wait_for(
-        lambda: (build := get(someone, build_id))["buildComplete"] and build, seconds=120
-    )
+    return someone.wait_for(lambda: (build := get(someone, build_id))["buildComplete"] and build)
 
 
 def test_builds_of_pushes_are_codebuild_s(quick):
@@ -120,8 +120,7 @@ def test_build_that_there_is_not_is_not_stopped(quick):
 def test_build_of_a_github_action_runs_and_its_log_grows(quick):
     """What aws-actions/aws-codebuild-run-build asks for, and how it reads the log."""
     go = quick.clone / "go"
-    wait = f"until [ -e '{go}' ]; do sleep 0.05; done"
-    quick.say("asked by an action", f'echo "$STAGE $ALIAS_NAME" && {wait}')
+    quick.say("asked by an action", f'echo "$STAGE $ALIAS_NAME" && {until(go)}')
     push_unbuilt(quick)
     builds, logs = quick.client("codebuild"), quick.client("logs")
     [project] = builds.batch_get_projects(names=["hello_user"])["projects"]

@@ -11,6 +11,7 @@ import subprocess
 import psutil
 import pytest
 
+from clones import TIMEOUT
 from sandbox import Mistake
 from sandbox.account import stack, state
 from sandbox.builds import queue, worker
@@ -100,7 +101,7 @@ def test_who_waits_is_told_for_what_and_how_to_end_it(quick, tmp_path):
     stopped = quick.sandbox("stop").stdout
     still = f"nothing was released, version {quick.builds()[-2]['live_before']} is still live"
     assert stopped == f"BUILD {number} STOPPED in PRE_BUILD: {still}\n"
-    assert (hanging.wait(60), waiting.wait(60)) == (0, 0)
+    assert (hanging.wait(TIMEOUT), waiting.wait(TIMEOUT)) == (0, 0)
     assert f"BUILD {number + 1} SUCCEEDED" in (tmp_path / "said").read_text()
     assert quick.message() == "mended"
     said = quick.sandbox("stop", code=2).stderr
@@ -129,7 +130,7 @@ def test_push_during_up_waits_until_what_it_needs_is_there(quick, tmp_path):
     quick.wait_for(lambda: wanted in (tmp_path / "said").read_text())
     assert len(quick.builds()) == count
     (tmp_path / "go").touch()
-    assert (up.wait(60), push.wait(60)) == (0, 0)
+    assert (up.wait(TIMEOUT), push.wait(TIMEOUT)) == (0, 0)
     assert "SUCCEEDED" in (tmp_path / "said").read_text() and quick.message() == "during up"
 
 

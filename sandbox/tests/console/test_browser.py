@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from browsers import FOUND, NAMES, browser
 
+from clones import TIMEOUT
 from sandbox.laptop.paths import ROOT
 from students import change_greeting
 
@@ -121,7 +122,7 @@ def test_student_sees_red_then_green_without_loading_the_page_again(student, vis
     page.locator("#now.tone-bad", has_text=f"Build {red} failed in BUILD").wait_for()
     until(page, "document.getElementById('icon').href.endsWith('icon-bad.svg')")
     assert page.title().startswith("✕")
-    assert push.wait(60) == 0
+    assert push.wait(TIMEOUT) == 0
 
     page.get_by_role("link", name="Reports").click()
     case = page.locator("tr", has_text="test_hello_user").first
@@ -138,7 +139,7 @@ def test_student_sees_red_then_green_without_loading_the_page_again(student, vis
     live.filter(has_text="Say Welcome").wait_for()
     page.locator("#now.tone-good", has_text=f"Build {green} succeeded").wait_for()
     assert page.title().startswith("✓")
-    assert push.wait(60) == 0
+    assert push.wait(TIMEOUT) == 0
 
     page.get_by_label("query").fill("user=Ada %26 <b>Bob</b>")
     page.get_by_role("button", name="Call it").click()
@@ -177,7 +178,7 @@ def test_hostile_log_message_and_branch_run_nothing(student, visit):
         ),
     )
     student.commit(HOSTILE)
-    assert student.start_push("HEAD:refs/heads/<img/src=x>", "HEAD:main").wait(120) == 0
+    assert student.start_push("HEAD:refs/heads/<img/src=x>", "HEAD:main").wait(TIMEOUT) == 0
     number = [build["number"] for build in student.builds() if build["project"] == "hello_user"][-1]
     page = seen.page
     for path in ("", f"builds/{number}", f"builds/{number}/phases", f"builds/{number}/details"):

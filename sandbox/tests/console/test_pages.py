@@ -11,8 +11,10 @@ import pytest
 from site_visitor import Visitor
 from starlette.requests import Request
 
+from clones import TIMEOUT
 from sandbox.console import app, key
 from sandbox.console.project_details import SHOWN
+from students import until
 
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)>'
 NAMES = ["hello_user", "hello_user-tests"]
@@ -136,7 +138,7 @@ def test_build_is_stopped_on_its_page(visitor, quick):
     assert visitor.ask(where)[0] == 404 and quick.builds()[-1]["status"] == "IN_PROGRESS"
     status, headers, _ = visitor.post(where, token=visitor.token())
     assert (status, headers["Location"]) == (303, f"/console/builds/{number}")
-    push.wait(60)
+    push.wait(TIMEOUT)
     assert quick.builds()[-1]["status"] == "STOPPED"
     assert "Stop build" not in visitor.get(f"/console/builds/{number}")
     quick.say("short")
@@ -276,8 +278,7 @@ def test_state_changes_when_a_build_does(visitor, quick):
 
 def test_log_grows_and_has_the_line_that_failed(visitor, quick, tmp_path):
     go = tmp_path / "go"
-    wait = f"until [ -e '{go}' ]; do sleep 0.05; done"
-    quick.say("grows", f"echo '<i>first</i>'; {wait}; printf '\\033[31mred\\033[0m\\n'; false")
+    quick.say("grows", f"echo '<i>first</i>'; {until(go)}; printf '\\033[31mred\\033[0m\\n'; false")
     push = quick.start_push()
     quick.wait_for(lambda: quick.builds()[-1]["status"] == "IN_PROGRESS")
     path = f"/console/builds/{quick.newest()}"
@@ -285,7 +286,7 @@ def test_log_grows_and_has_the_line_that_failed(visitor, quick, tmp_path):
     before, text = json.loads(visitor.get("/console/state")), visitor.get(path)
     assert "red\n" not in text and 'data-status="None" open' in text
     go.touch()
-    push.wait(60)
+    push.wait(TIMEOUT)
     assert json.loads(visitor.get("/console/state"))["seen"] != before["seen"]
     text = visitor.get(path)
     assert_harmless(text)
@@ -331,7 +332,7 @@ def test_page_says_that_live_was_moved_by_hand(visitor, quick):
     for version, share in ((str(int(live) - 1), {}), (live, {"1": 0.5})):
         routing = {"AdditionalVersionWeights": share}
         quick.client("lambda").update_alias(**move, FunctionVersion=version, RoutingConfig=routing)
-        quick.wait_for(lambda: told in visitor.get("/console/"), 10)
+        quick.wait_for(lambda: told in visitor.get("/console/"))
         [command] = re.findall(
             r"^aws (lambda .*)</pre>", visitor.get("/console/function"), re.MULTILINE
         )
@@ -341,7 +342,7 @@ def test_page_says_that_live_was_moved_by_hand(visitor, quick):
     assert not (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights")
     assert alias["FunctionVersion"] == str(int(live) - 1)
     quick.client("lambda").update_alias(**move, FunctionVersion=live, RoutingConfig={})
-    quick.wait_for(lambda: told not in visitor.get("/console/"), 10)
+    quick.wait_for(lambda: told not in visitor.get("/console/"))
 
 
 def test_function_names_no_version_of_a_red_build_as_a_way_back(visitor, quick):

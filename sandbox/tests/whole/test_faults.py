@@ -19,12 +19,12 @@ import subprocess
 import psutil
 import pytest
 
-from clones import PYTHON
+from clones import PYTHON, TIMEOUT
 from sandbox.laptop.processes import words_of
-from students import Quick, lives
+from students import Quick, lives, until
 
 LONG = pytest.mark.long
-SLOW = "for i in $(seq 300); do sleep 0.1; done"  # thirty seconds, if nobody ends it
+SLOW = "for i in $(seq 1200); do sleep 0.1; done"  # two minutes, if nobody ends it
 
 
 def worker(someone):
@@ -159,7 +159,7 @@ def test_kill_then_up_brings_all_back(quick, fault, moment):
     quick.say(word, "sleep 0.7")
     push = push_until(quick, MOMENTS[moment])
     fault(quick, push)
-    push.wait(60)
+    push.wait(TIMEOUT)
     said = quick.sandbox("up", code=None)
     assert "Traceback" not in said.stderr
     if fault is kill_shell:  # a command that was killed has failed, and that is the build's answer
@@ -179,7 +179,7 @@ def test_client_killed_while_the_push_lands_is_built(quick, seconds):
         push.wait(seconds)
     for process in [*psutil.Process(push.pid).children(recursive=True), psutil.Process(push.pid)]:
         kill(process)
-    push.wait(60)
+    push.wait(TIMEOUT)
     quick.git("push", "sandbox", code=None)  # if it had not landed
     quick.up()
     is_back(quick, word)
@@ -199,7 +199,7 @@ def test_closed_terminal_leaves_the_build_running(quick):
     os.close(inner)
     quick.wait_for(lambda: len(quick.builds()) > count)
     os.close(terminal)
-    push.wait(60)
+    push.wait(TIMEOUT)
     quick.wait_for(lambda: quick.builds()[-1]["status"] == "SUCCEEDED")
     is_back(quick, "closed terminal")
 
@@ -214,7 +214,7 @@ def test_killed_build_releases_nothing_afterwards(quick):
         lambda: shell_of(quick) if "Running command for" in log_of_last(quick) else None
     )
     kill_worker(quick, push)
-    push.wait(60)
+    push.wait(TIMEOUT)
     assert not lives(shell.pid)
     assert quick.builds()[-1]["status"] == "FAULT"
     assert "the build's process was killed" in quick.builds()[-1]["reason"]
@@ -232,7 +232,7 @@ def test_kill_after_the_alias_has_moved_takes_it_back(quick):
     push = push_until(quick, "Running command for")
     assert quick.live() != before
     kill_worker(quick, push)
-    push.wait(60)
+    push.wait(TIMEOUT)
     assert (quick.live(), quick.message()) == (before, old)
     quick.say("green again")
     quick.push()
@@ -295,7 +295,7 @@ def test_restart_in_the_middle_of_a_build_never_leaves_a_red_version_live(quick)
     quick.wait_for(lambda: not lives(quick.account()["pid"]))
     kill_worker(quick, push)
     kill_hook(quick, push)
-    push.wait(60)
+    push.wait(TIMEOUT)
     quick.edit("buildspec.yml", SLOW, "true")
     quick.commit("Fail at once")
     assert quick.sandbox("up", code=1).stderr.count("FAILED in POST_BUILD") == 1
@@ -457,7 +457,7 @@ def test_two_pushes_at_once_leave_the_last_commit_live(quick, tmp_path):
             (["git", "push"], other.clone),
         )
     ]
-    said = [push.communicate(timeout=120)[1] for push in pushes]
+    said = [push.communicate(timeout=TIMEOUT)[1] for push in pushes]
     assert sorted(push.returncode for push in pushes) == [0, 1], said
     won = quick if pushes[0].returncode == 0 else other
     refused = said[1] if won is quick else said[0]
@@ -500,16 +500,14 @@ def test_push_during_a_build_waits_for_its_turn(quick):
     push = push_until(quick, "Running command sleep 1")
     quick.say("and the next")
     quick.push()
-    push.wait(60)
+    push.wait(TIMEOUT)
     one, next_one = quick.builds()[-2:]
     assert one["ended"] <= next_one["started"]
     is_back(quick, "and the next")
 
 
 def test_up_during_a_build_shows_it_and_changes_nothing(quick, tmp_path):
-    quick.say(
-        "up meanwhile", f"for i in $(seq 600); do test -e '{tmp_path}/go' && break; sleep 0.1; done"
-    )
+    quick.say("up meanwhile", until(tmp_path / "go"))
     push = push_until(quick, "Running command for i in")
     count, shown = len(quick.builds()), tmp_path / "shown"
     with open(shown, "w") as stream:
@@ -525,8 +523,8 @@ def test_up_during_a_build_shows_it_and_changes_nothing(quick, tmp_path):
     said = quick.sandbox("status").stdout
     assert "IN_PROGRESS  " in said and "(killed)" not in said
     (tmp_path / "go").touch()
-    assert up.wait(60) == 0
-    push.wait(60)
+    assert up.wait(TIMEOUT) == 0
+    push.wait(TIMEOUT)
     assert "Phase complete: POST_BUILD State: SUCCEEDED" in shown.read_text()
     assert len(quick.builds()) == count
     is_back(quick, "up meanwhile")
@@ -547,10 +545,7 @@ def test_up_while_a_build_releases_does_not_take_the_release_back(quick, tmp_pat
         "from sandbox.cli import main\n"
         "raise SystemExit(main(['up']))\n"
     )
-    quick.say(
-        "moves meanwhile",
-        f"for i in $(seq 600); do test -e '{tmp_path}/deployed' && break; sleep 0.1; done",
-    )
+    quick.say("moves meanwhile", until(tmp_path / "deployed"))
     push = push_until(quick, "Running command for i in")
     up = subprocess.Popen(
         [quick.clone / ".sandbox" / "venv" / "bin" / "python", "-c", script],
@@ -560,9 +555,9 @@ def test_up_while_a_build_releases_does_not_take_the_release_back(quick, tmp_pat
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    push.wait(60)
+    push.wait(TIMEOUT)
     (tmp_path / "released").touch()
-    said = up.communicate(timeout=60)[0]
+    said = up.communicate(timeout=TIMEOUT)[0]
     assert up.returncode == 0, said
     is_back(quick, "moves meanwhile")
 
@@ -653,7 +648,7 @@ def test_killed_build_is_no_longer_in_progress(quick):
     quick.say("killed", SLOW)
     push = push_until(quick, "Running command for")
     kill_all(quick, push)
-    push.wait(60)
+    push.wait(TIMEOUT)
     quick.wait_for(lambda: not worker(quick))
     said = quick.sandbox("status", code=1).stdout.splitlines()
     number = quick.newest()
@@ -714,9 +709,9 @@ def test_interrupted_up_speaks_of_no_build_before_there_is_one(newcomer):
     while "Installing uv" not in up.stderr.readline():
         assert up.poll() is None
     os.killpg(up.pid, signal.SIGINT)
-    said = up.communicate(timeout=60)[1]
+    said = up.communicate(timeout=TIMEOUT)[1]
     assert up.returncode == 130
-    assert said.splitlines() == [
+    assert [line for line in said.splitlines() if not line.endswith(" s …")] == [
         "error: interrupted",
         "hint: type the same again: what is there already stays",
     ]
@@ -724,7 +719,7 @@ def test_interrupted_up_speaks_of_no_build_before_there_is_one(newcomer):
 
 def test_interrupted_command_says_that_a_build_goes_on(quick, tmp_path):
     go = tmp_path / "go"
-    quick.say("goes on", f"until [ -e '{go}' ]; do sleep 0.05; done")
+    quick.say("goes on", until(go))
     count = len(quick.builds())
     push = push_in_background(quick)
     quick.wait_for(lambda: len(quick.builds()) > count)
@@ -740,107 +735,9 @@ def test_interrupted_command_says_that_a_build_goes_on(quick, tmp_path):
     )
     quick.wait_for(lambda: len(quick.builds()) > count + 1)
     os.killpg(build.pid, signal.SIGINT)
-    assert "hint: a build that has started goes on" in build.communicate(timeout=60)[1]
+    assert "hint: a build that has started goes on" in build.communicate(timeout=TIMEOUT)[1]
     assert build.returncode == 130
     go.touch()
-    push.wait(60)
+    push.wait(TIMEOUT)
     quick.wait_for(lambda: quick.builds()[-1]["status"] == "SUCCEEDED")
     is_back(quick, "goes on")
-
-
-@pytest.fixture(scope="module")
-def second(tmp_path_factory):
-    """A second student on the same machine, whose sandbox comes and goes."""
-    someone = Quick(tmp_path_factory.mktemp("second"))
-    try:
-        someone.say("second")
-        someone.up()
-        yield someone
-    finally:
-        someone.leave()
-
-
-def test_two_sandboxes_share_nothing(quick, second):
-    ports = [
-        {
-            connection.laddr.port
-            for connection in psutil.net_connections("inet")
-            if connection.status == psutil.CONN_LISTEN
-            and connection.pid == someone.account()["pid"]
-        }
-        for someone in (quick, second)
-    ]
-    assert all(ports) and not ports[0] & ports[1]
-    quick.say("mine")
-    second.say("theirs")
-    push = push_in_background(second)
-    quick.push()
-    push.wait(60)
-    is_back(quick, "mine")
-    is_back(second, "theirs")
-
-
-@LONG
-def test_moved_clone_comes_back_and_leaves_nothing_behind(second):
-    second.settle()  # nobody makes anything any more where it was
-    before, word = second.clone, second.message()
-    second.clone = before.with_name("moved 'clone'")
-    before.rename(second.clone)
-    second.up()
-    assert second.message() == word
-    assert not before.exists()
-    assert sum(line.endswith(" serve") for line in second.processes()) == 1
-    assert not [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if str(before) in " ".join(process.info["cmdline"] or [])
-    ]
-    second.say("moved")
-    assert "SUCCEEDED" in second.push()[-1]
-    is_back(second, "moved")
-
-
-def test_down_during_a_build_ends_the_push_and_up_starts_while_it_still_deletes(second, tmp_path):
-    mark = tmp_path / "pid"
-    second.say("down", f"echo $$ > '{mark}'; {SLOW}")
-    push = push_in_background(second, stderr=subprocess.PIPE, text=True)
-    second.wait_for(mark.exists)
-    script = (
-        "import os, time\n"
-        "from sandbox.cli import main\n"
-        "from sandbox.laptop import place\n"
-        "delete = place.delete\n"
-        "def slow(folder):\n"
-        f"    open({str(tmp_path / 'deletes')!r}, 'w').close()\n"
-        f"    while not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.02)\n"
-        "    delete(folder)\n"
-        "place.delete = slow\n"
-        "raise SystemExit(main(['down']))\n"
-    )
-    down = subprocess.Popen(
-        [second.clone / ".sandbox" / "venv" / "bin" / "python", "-c", script],
-        cwd=second.clone,
-        env=second.env,
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    second.wait_for((tmp_path / "deletes").exists)
-    said = push.communicate(timeout=60)[1]
-    assert (
-        re.search(r"BUILD \d+ STOPPED|the sandbox has been taken down meanwhile", said)
-        and "Traceback" not in said
-    )
-    assert not lives(int(mark.read_text()))
-    [own] = second.processes()  # nothing runs but `down` itself
-    assert "import os, time" in own and not (second.clone / ".sandbox").exists()
-    assert second.git("status", "--porcelain").stdout == ""
-    second.say("up at once")
-    second.up()
-    assert down.poll() is None
-    (tmp_path / "go").touch()
-    said = down.communicate(timeout=120)[1]
-    assert down.returncode == 0, said
-    assert "Removing .sandbox/: some ten thousand files" in said
-    assert not list(second.clone.glob(".sandbox-down-*"))
-    is_back(second, "up at once")

@@ -1,12 +1,16 @@
-"""A clone that was moved or copied after `up`: every command sees it, and no push goes astray."""
+"""A second clone beside the first, moved, copied or taken down: no push goes astray."""
 
 import os
+import re
 import shutil
 import subprocess
 
+import psutil
 import pytest
+from test_faults import SLOW, is_back, push_in_background
 
-from students import Quick
+from clones import TIMEOUT
+from students import Quick, lives
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +118,92 @@ def test_down_in_a_copy_installs_nothing_and_leaves_the_original(owner, copier):
     assert owner.git("remote").stdout == "sandbox\n"
 
 
+def test_two_sandboxes_share_nothing(quick, owner):
+    ports = [
+        {
+            connection.laddr.port
+            for connection in psutil.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+            and connection.pid == someone.account()["pid"]
+        }
+        for someone in (quick, owner)
+    ]
+    assert all(ports) and not ports[0] & ports[1]
+    quick.say("mine")
+    owner.say("theirs")
+    push = owner.start_push()
+    quick.push()
+    push.wait(TIMEOUT)
+    is_back(quick, "mine")
+    is_back(owner, "theirs")
+
+
+@pytest.mark.long
+def test_moved_clone_comes_back_and_leaves_nothing_behind(owner):
+    owner.settle()  # nobody makes anything any more where it was
+    before, word = owner.clone, owner.message()
+    owner.clone = before.with_name("moved 'clone'")
+    before.rename(owner.clone)
+    owner.up()
+    assert owner.message() == word
+    assert not before.exists()
+    assert sum(line.endswith(" serve") for line in owner.processes()) == 1
+    assert not [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if str(before) in " ".join(process.info["cmdline"] or [])
+    ]
+    owner.say("moved")
+    assert "SUCCEEDED" in owner.push()[-1]
+    is_back(owner, "moved")
+
+
+def test_down_during_a_build_ends_the_push_and_up_starts_while_it_still_deletes(owner, tmp_path):
+    mark = tmp_path / "pid"
+    owner.say("down", f"echo $$ > '{mark}'; {SLOW}")
+    push = push_in_background(owner, stderr=subprocess.PIPE, text=True)
+    owner.wait_for(mark.exists)
+    script = (
+        "import os, time\n"
+        "from sandbox.cli import main\n"
+        "from sandbox.laptop import place\n"
+        "delete = place.delete\n"
+        "def slow(folder):\n"
+        f"    open({str(tmp_path / 'deletes')!r}, 'w').close()\n"
+        f"    while not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.02)\n"
+        "    delete(folder)\n"
+        "place.delete = slow\n"
+        "raise SystemExit(main(['down']))\n"
+    )
+    down = subprocess.Popen(
+        [owner.clone / ".sandbox" / "venv" / "bin" / "python", "-c", script],
+        cwd=owner.clone,
+        env=owner.env,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    owner.wait_for((tmp_path / "deletes").exists)
+    said = push.communicate(timeout=TIMEOUT)[1]
+    assert (
+        re.search(r"BUILD \d+ STOPPED|the sandbox has been taken down meanwhile", said)
+        and "Traceback" not in said
+    )
+    assert not lives(int(mark.read_text()))
+    [own] = owner.processes()  # nothing runs but `down` itself
+    assert "import os, time" in own and not (owner.clone / ".sandbox").exists()
+    assert owner.git("status", "--porcelain").stdout == ""
+    owner.say("up at once")
+    owner.up()
+    assert down.poll() is None
+    (tmp_path / "go").touch()
+    said = down.communicate(timeout=TIMEOUT)[1]
+    assert down.returncode == 0, said
+    assert "Removing .sandbox/: some ten thousand files" in said
+    assert not list(owner.clone.glob(".sandbox-down-*"))
+    is_back(owner, "up at once")
+
+
 def test_moved_clone_is_told_and_down_ends_its_account(owner, tmp_path):
     """The last test of this file: it takes the owner's sandbox down."""
     before, pid = owner.clone, owner.account()["pid"]
@@ -134,8 +224,6 @@ def test_moved_clone_is_told_and_down_ends_its_account(owner, tmp_path):
 
 
 def pids():
-    import psutil
-
     return [
         process.pid
         for process in psutil.process_iter(["status"])

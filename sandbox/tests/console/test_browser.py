@@ -127,7 +127,7 @@ def test_student_sees_red_then_green_without_loading_the_page_again(student, vis
     page.get_by_role("link", name="Reports").click()
     case = page.locator("tr", has_text="test_hello_user").first
     assert "Failed" in case.inner_text() and "Good day, CI CD Developer!" in case.inner_text()
-    assert "hello_user-tests" in page.inner_text("main")
+    assert "hello_user-pytest" in page.inner_text("main")
 
     page.get_by_role("link", name="Project").click()
     page.locator("#pipeline", has_text=f"version {before}").wait_for()

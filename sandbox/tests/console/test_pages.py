@@ -389,7 +389,11 @@ def test_projects_are_shown_each_with_its_newest_build(visitor, quick):
     quick.git("push", "sandbox", "HEAD:refs/heads/aside", "HEAD:main")
     first, second = sorted(quick.builds()[-2:], key=lambda build: build["project"])
     assert (first["project"], second["project"]) == ("hello_user", "hello_user-tests")
-    table = visitor.get("/console/").partition('id="projects"')[2].partition("</table>")[0]
+    text = visitor.get("/console/")
+    newest = text.partition('id="pipeline"')[2].partition('class="steps"')[0]
+    last = quick.builds()[-1]
+    assert f">Build {last['number']}</a>" in newest and f">{last['project']}</p>" in newest
+    table = text.partition('id="projects"')[2].partition("</table>")[0]
     _, *rows = table.split("<tr>")[1:]
     for build, row in zip((first, second), rows, strict=True):
         assert f">{build['project']}<" in row and f'/console/builds/{build["number"]}"' in row

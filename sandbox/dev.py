@@ -33,8 +33,8 @@ def test(arguments: argparse.Namespace) -> int:
         bootstrap.add_test_packages()
         python = paths.PYTHON
     if not named:
-        # Pushes wait for the disk and for each other: five at a time keep two cores busy, each
-        # file with its own sandbox, in the order of sandbox/conftest.py.
+        # Pushes wait for the disk and for each other: five processes keep two cores busy, each with
+        # its own sandbox, and take the files in the order of sandbox/conftest.py.
         words += ["test_hello_world.py", "sandbox", "-n", "5", "--dist", "loadfile"]
         words += ["--no-loadscope-reorder"]
     os.execv(python, [str(python), *words])

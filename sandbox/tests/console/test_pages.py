@@ -192,7 +192,8 @@ def test_pages_are_there_and_load_only_our_own_files(visitor, quick):
 def test_address_that_names_nothing_is_told_so(visitor, path, status):
     found, _, text = visitor.ask(path)
     assert found == status
-    assert "Traceback" not in text and "import" not in text.split("Code of version")[0]
+    told = text.split("Code of version")[0]  # below are the function's own words
+    assert "Traceback" not in told and "import" not in told
 
 
 def test_project_shows_what_is_live_and_the_last_builds(visitor, quick):

@@ -45,17 +45,27 @@ def shared_quick(tmp_path_factory):
         someone.leave()
 
 
-@pytest.fixture
-def quick(shared_quick):
-    """A student with quick builds whose sandbox is up; each test leaves it up and green."""
+@pytest.fixture(scope="module")
+def green(shared_quick):
+    """The shared student, whose last build is green when a file begins."""
     shared_quick.revive()
-    shared_quick.be_quick()
+    if shared_quick.builds()[-1]["status"] != "SUCCEEDED":
+        shared_quick.say("green")
+        assert "SUCCEEDED" in shared_quick.push()[-1], shared_quick.log()
     return shared_quick
 
 
 @pytest.fixture
-def student(shared_quick):
+def quick(green):
+    """A student with quick builds whose sandbox is up; tests of a file leave it so."""
+    green.revive()
+    green.be_quick()
+    return green
+
+
+@pytest.fixture
+def student(green):
     """The same student with the tutorial's own builds; each test leaves them green."""
-    shared_quick.revive()
-    shared_quick.be_thorough((ROOT / "buildspec.yml").read_text())
-    return shared_quick
+    green.revive()
+    green.be_thorough((ROOT / "buildspec.yml").read_text())
+    return green

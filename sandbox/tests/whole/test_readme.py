@@ -280,7 +280,7 @@ def test_chapter_8_waits_for_no_build_that_is_not_there():
         (
             "First iteration",
             "Hello CI CD Developer! hello user",
-            "Not yet: no commit 'Greet the user by name'",
+            "Not yet: no commit 'Greet the user by name' (see 'A solution')",
         ),
         (
             "Greet the user by name",

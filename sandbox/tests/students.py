@@ -16,6 +16,7 @@ import tempfile
 import time
 import urllib.error
 from pathlib import Path
+from typing import Any
 
 from clones import PYTHON, TIMEOUT, WAITS, Clone, caches
 from sandbox.laptop import paths, processes
@@ -176,10 +177,11 @@ class Student(Clone):
         ]
         return [line for line in lines if str(self.clone / ".sandbox") in line]
 
-    def start_push(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start a push to the sandbox, which goes on beside the test."""
-        command = ["git", "push", "-q", "sandbox", *arguments]
-        return subprocess.Popen(command, cwd=self.clone, env=self.env, stderr=subprocess.DEVNULL)
+    def start_push(self, *arguments: str, **options: Any) -> subprocess.Popen[Any]:
+        """Start a push to the sandbox, in a session of its own, which goes on beside the test."""
+        given = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL) | options
+        given |= {"cwd": self.clone, "env": self.env, "start_new_session": True}
+        return subprocess.Popen(["git", "push", "sandbox", *arguments], **given)
 
     def leave(self) -> None:
         """Take the sandbox down, whose files are deleted when all tests of this process have ended.
@@ -202,6 +204,17 @@ def lives(pid: int) -> bool:
     with contextlib.suppress(psutil.Error):
         return processes.lives(psutil.Process(pid))
     return False
+
+
+def is_back(someone: Student, word: str) -> None:
+    """Check what every fault must leave: all ended, main built and green, its word live."""
+    tip = someone.git("rev-parse", "HEAD").stdout.strip()
+    assert someone.git("--git-dir=.sandbox/fork.git", "rev-parse", "main").stdout.strip() == tip
+    assert all(build["status"] not in ("QUEUED", "IN_PROGRESS") for build in someone.builds())
+    last = [build for build in someone.builds() if build["commit"] == tip][-1]
+    assert last["status"] == "SUCCEEDED"
+    assert someone.message() == word
+    assert someone.live() == last["live_after"]
 
 
 def change_greeting(someone: Student, word: str) -> str:
@@ -246,8 +259,12 @@ class Quick(Student):
     def be_quick(self) -> None:
         """Have quick builds again, if others were had meanwhile."""
         if self.buildspec != QUICK:
-            self.say("start")
-            assert "SUCCEEDED" in self.push()[-1]
+            self.be_green()
+
+    def be_green(self) -> None:
+        """Have a green quick build, whatever there was before."""
+        self.say("green")
+        assert "SUCCEEDED" in self.push()[-1], self.log()
 
     def be_thorough(self, buildspec: str) -> None:
         """Have the tutorial's own files and this buildspec, unless that is had already."""
@@ -316,6 +333,9 @@ def in_a_terminal(student: Clone, *command: str | Path, code: int = 0, **variabl
     os.close(ours)
     assert process.wait(TIMEOUT) == code
     return b"".join(parts).decode(errors="replace")
+
+
+SLOW = "for i in $(seq 1200); do sleep 0.1; done"  # two minutes, if nobody ends it
 
 
 def until(path: Path) -> str:

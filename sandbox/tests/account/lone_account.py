@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 
 import botocore.config
 import botocore.session
@@ -50,6 +51,14 @@ def answering(text: str) -> bytes:
         "def hello_user_handler(event, context):\n"
         f"    return {{'statusCode': 200, 'body': {text!r}}}\n"
     )
+
+
+def becomes(condition: Callable[[], bool]) -> bool:
+    """Tell whether something becomes true within a minute."""
+    deadline = time.monotonic() + 60
+    while not (reached := condition()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return reached
 
 
 class Account:

@@ -13,14 +13,13 @@ import json
 import re
 import subprocess
 import sys
-import time
 import zipfile
 
 import botocore.exceptions
 import botocore.parsers
 import psutil
 import pytest
-from lone_account import NAME, answering, zipped
+from lone_account import NAME, answering, becomes, zipped
 
 from sandbox.account import keys
 from sandbox.laptop.paths import ROOT
@@ -214,9 +213,7 @@ def function_credentials_cannot_be_guessed(account):
 def four_environments_at_most_wait_for_a_request(account):
     text = "import os\ndef hello_user_handler(event, context):\n    return os.getpid()\n"
     pids = [account.invoke(account.publish(zipped(text), live=False))[0] for _ in range(6)]
-    deadline = time.monotonic() + 60
-    while any(map(psutil.pid_exists, pids[:2])) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    assert becomes(lambda: not any(map(psutil.pid_exists, pids[:2])))
     assert [psutil.pid_exists(pid) for pid in pids] == [False, False, True, True, True, True]
 
 

@@ -11,11 +11,10 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable
 
 import psutil
 import pytest
-from lone_account import OURS, Account, entry, zipped
+from lone_account import OURS, Account, becomes, entry, zipped
 
 from sandbox.account import endpoint
 from sandbox.laptop.paths import ROOT
@@ -28,14 +27,6 @@ def handler(body: str, before: str = "") -> bytes:
     """Return a zip whose handler has this body."""
     lines = "".join(f"    {line}\n" for line in body.splitlines())
     return zipped(f"{before}\ndef hello_user_handler(event, context):\n{lines}")
-
-
-def becomes(condition: Callable[[], bool]) -> bool:
-    """Tell whether something becomes true within a minute."""
-    deadline = time.monotonic() + 60
-    while not (reached := condition()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return reached
 
 
 def ended(*pids: int) -> bool:

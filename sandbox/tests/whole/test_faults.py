@@ -21,10 +21,9 @@ import pytest
 
 from clones import PYTHON, TIMEOUT
 from sandbox.laptop.processes import words_of
-from students import Quick, lives, until
+from students import SLOW, Quick, is_back, lives, until
 
 LONG = pytest.mark.long
-SLOW = "for i in $(seq 1200); do sleep 0.1; done"  # two minutes, if nobody ends it
 
 
 def worker(someone):
@@ -44,21 +43,10 @@ def shell_of(someone):
         return next(iter(worker(someone).children()), None) if worker(someone) else None
 
 
-def push_in_background(someone, **options):
-    nowhere = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-    return subprocess.Popen(
-        ["git", "push", "sandbox"],
-        cwd=someone.clone,
-        env=someone.env,
-        start_new_session=True,
-        **nowhere | options,
-    )
-
-
 def push_until(someone, text, **options):
     """Push and return the push once its build has written this text."""
     count = len(someone.builds())
-    push = push_in_background(someone, **options)
+    push = someone.start_push(**options)
     someone.wait_for(lambda: len(someone.builds()) > count)
     someone.wait_for(lambda: text in log_of_last(someone))
     return push
@@ -76,17 +64,6 @@ def log_of_last(someone):
 def kill(process):
     with contextlib.suppress(psutil.Error, ProcessLookupError):
         process.send_signal(signal.SIGKILL)
-
-
-def is_back(someone, word):
-    """Check what every fault must leave: all ended, main built and green, its word live."""
-    tip = someone.git("rev-parse", "HEAD").stdout.strip()
-    assert someone.git("--git-dir=.sandbox/fork.git", "rev-parse", "main").stdout.strip() == tip
-    assert all(build["status"] not in ("QUEUED", "IN_PROGRESS") for build in someone.builds())
-    last = [build for build in someone.builds() if build["commit"] == tip][-1]
-    assert last["status"] == "SUCCEEDED"
-    assert someone.message() == word
-    assert someone.live() == last["live_after"]
 
 
 # Moments of a build, each as the text that its log then ends with.
@@ -174,7 +151,7 @@ def test_kill_then_up_brings_all_back(quick, fault, moment):
 def test_client_killed_while_the_push_lands_is_built(quick, seconds):
     word = f"killed after {seconds}"
     quick.say(word)
-    push = push_in_background(quick)
+    push = quick.start_push()
     with contextlib.suppress(subprocess.TimeoutExpired):
         push.wait(seconds)
     for process in [*psutil.Process(push.pid).children(recursive=True), psutil.Process(push.pid)]:
@@ -189,8 +166,7 @@ def test_closed_terminal_leaves_the_build_running(quick):
     quick.say("closed terminal", "sleep 0.5")
     count = len(quick.builds())
     terminal, inner = pty.openpty()
-    push = push_in_background(
-        quick,
+    push = quick.start_push(
         stdin=inner,
         stdout=inner,
         stderr=inner,
@@ -209,7 +185,7 @@ def test_killed_build_releases_nothing_afterwards(quick):
     """The worker dies; the build's own commands live on and must not release."""
     before = quick.live()
     quick.say("too late", SLOW)
-    push = push_in_background(quick)
+    push = quick.start_push()
     shell = quick.wait_for(
         lambda: shell_of(quick) if "Running command for" in log_of_last(quick) else None
     )
@@ -721,7 +697,7 @@ def test_interrupted_command_says_that_a_build_goes_on(quick, tmp_path):
     go = tmp_path / "go"
     quick.say("goes on", until(go))
     count = len(quick.builds())
-    push = push_in_background(quick)
+    push = quick.start_push()
     quick.wait_for(lambda: len(quick.builds()) > count)
     build = subprocess.Popen(
         [PYTHON, "-m", "sandbox", "build"],

@@ -7,10 +7,9 @@ import subprocess
 
 import psutil
 import pytest
-from test_faults import SLOW, is_back, push_in_background
 
 from clones import TIMEOUT
-from students import Quick, lives
+from students import SLOW, Quick, is_back, lives
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +160,7 @@ def test_moved_clone_comes_back_and_leaves_nothing_behind(owner):
 def test_down_during_a_build_ends_the_push_and_up_starts_while_it_still_deletes(owner, tmp_path):
     mark = tmp_path / "pid"
     owner.say("down", f"echo $$ > '{mark}'; {SLOW}")
-    push = push_in_background(owner, stderr=subprocess.PIPE, text=True)
+    push = owner.start_push(stderr=subprocess.PIPE, text=True)
     owner.wait_for(mark.exists)
     script = (
         "import os, time\n"

@@ -24,9 +24,10 @@ from starlette.responses import (
 )
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox import Mistake
+from sandbox.account.http_server import Headers, with_headers
 from sandbox.builds import pushes, queue
 from sandbox.builds.records import Build, load
 from sandbox.console import key, pages
@@ -168,14 +169,14 @@ def refusal(request: Request) -> Response | None:
 
     A browser sends the cookies of all ports of a host to each, so the cookie's name has the port.
     """
-    cookie = f"sandbox-console-{os.environ.get('GATEWAY_PORT', '0')}"
-    if key.is_same(request.query_params.get("key", ""), key.key()):
+    cookie, wanted = f"sandbox-console-{os.environ.get('GATEWAY_PORT', '0')}", key.key()
+    if key.is_same(request.query_params.get("key", ""), wanted):
         response = RedirectResponse(request.url.path, 303)
         response.set_cookie(
-            cookie, key.key(), max_age=YEAR, path="/console", httponly=True, samesite="lax"
+            cookie, wanted, max_age=YEAR, path="/console", httponly=True, samesite="lax"
         )
         return response
-    has_key = key.is_same(request.cookies.get(cookie, ""), key.key())
+    has_key = key.is_same(request.cookies.get(cookie, ""), wanted)
     if not (has_key or request.url.path.startswith(PUBLIC)):
         return page("refused", 403)
     if not (is_own(request) or (request.method in ("GET", "HEAD") and is_looked_at(request))):
@@ -194,6 +195,13 @@ def is_own(request: Request) -> bool:
     own = f"http://{request.headers.get('host', '')}"
     site = request.headers.get("sec-fetch-site", "same-origin")
     return request.headers.get("origin") == own and site == "same-origin"
+
+
+def secured(headers: Headers) -> Headers:
+    """Return the headers of an answer with those that each has."""
+    found = MutableHeaders(raw=headers)
+    found.update(HEADERS)
+    return found.raw
 
 
 @functools.cache
@@ -218,11 +226,7 @@ def application() -> ASGIApp:
     )
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
-            await send(message)
-
-        await (refusal(Request(scope)) or made)(scope, receive, with_headers)
+        answer = refusal(Request(scope)) or made
+        await answer(scope, receive, with_headers(send, secured))
 
     return guarded

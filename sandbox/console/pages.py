@@ -89,13 +89,14 @@ def project(before: str | None = None) -> dict[str, Any]:
         numbers = [number for number in numbers if number < int(before)]
     builds = list(filter(None, map(records.load, numbers[:HISTORY])))
     last = records.newest()
-    now, url = live(), ""
+    values, url = common(), ""
+    now = values["live"]
     with contextlib.suppress(Mistake):
         url = stack.url()
     drawn = list(islice(records.newest_first(), chart.BARS + 1))[::-1]
     released = next((each for each in drawn[::-1] if each.released), None)
     is_moved = now and released and (now.version != released.released or now.weights)
-    return common() | {
+    return values | {
         "title": "hello_user",
         "url": url,
         "projects": projects(),

@@ -20,6 +20,7 @@ import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from sandbox.laptop import bootstrap, files, paths, processes
 from sandbox.laptop.network import way_to_registry
@@ -45,12 +46,11 @@ HOW = {
     *("timeout", "retries", "cache_dir", "disable_pip_version_check", "warn_script_location"),
     *("constraints", "override_externally_managed"),
 }
-ASK = [str(paths.PYTHON), "-I", str(paths.MAIN), "-m", "sandbox.builds.packages"]
 # The end of pip's own `install`: it asks us first, with all that its options, variables and files
 # say other than usual. Its defaults are copied before it puts what is asked for into them.
 HOOK = f"""
 
-import copy, importlib, subprocess
+import copy, importlib, runpy
 
 
 class InstallCommand(InstallCommand):
@@ -66,7 +66,8 @@ class InstallCommand(InstallCommand):
             found = {{name: value or None for name, value in vars(options).items()}}
             usual = {{name: value or None for name, value in self.usual.items()}}
             wishes = {{name: found[name] for name in found if found[name] != usual.get(name)}}
-            subprocess.run([*{ASK!r}, json.dumps(wishes, default=str), *args])
+            runpy.run_path({str(paths.MAIN)!r})["load_package"]()
+            importlib.import_module("sandbox.builds.packages").answer(wishes, args)
             importlib.invalidate_caches()
         return super().run(options, args)
 """
@@ -186,6 +187,7 @@ def make(venv: Path, wanted: str, *options: str) -> None:
     (packages_of(venv) / "build_user.pth").write_text(FIRST)
     for lines in (bootstrap.pin_of("pip"), wanted):
         install(venv, lines, COMPILE, *options)
+    files.delete(packages_of(venv) / "awscli" / "examples")  # half of all files, for `aws help`
     code = packages_of(venv) / "pip" / "_internal" / "commands" / "install.py"
     code.write_text(code.read_text(encoding="utf-8") + HOOK, encoding="utf-8")
     py_compile.compile(str(code))
@@ -258,15 +260,15 @@ def is_as_made(venv: Path, wanted: str) -> bool:
     return True
 
 
-def answer(wishes: str, *words: str) -> None:
-    """Bring what a pip of the build that runs asks for, as long as uv may answer in its place.
+def answer(asked: dict[str, Any], words: Sequence[str]) -> None:
+    """Bring what the pip in whose process this is asks for, if uv may answer in its place.
 
     That is names, with or without versions, from the index that the machine itself uses. Anything
     else is pip's alone: other kinds of requirements, and whatever its options, variables and files
     say (of those uv reads none: https://github.com/astral-sh/uv/issues/1859).
     """
-    asked, usual = json.loads(wishes), registry()
-    lines = [line for name in asked.pop("requirements", []) for line in lines_of(Path(name))]
+    usual = registry()
+    lines = [line for name in asked.pop("requirements", ()) for line in lines_of(Path(name))]
     lines += words
     of_machine = {name for name in asked if asked[name] == usual.get(f"PIP_{name.upper()}", "")}
     if asked.keys() - HOW - of_machine or not are_by_name(lines):
@@ -288,8 +290,4 @@ def is_empty() -> bool:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        with contextlib.suppress(Exception):  # pip does what is left, and says what is wrong
-            answer(*sys.argv[1:])
-    else:
-        make_both()
+    make_both()

@@ -1,13 +1,14 @@
 """The `pip` of a build: pip has the last word, and nothing of its wishes leaves the build."""
 
 import contextlib
+import json
 import os
 import subprocess
 
 import pytest
 
 from sandbox.builds import packages
-from sandbox.laptop import bootstrap, paths
+from sandbox.laptop import bootstrap
 
 INSTALL = "pip install -r requirements.txt"
 # A package that needs nothing but itself to be built, and says where that has happened.
@@ -154,18 +155,16 @@ def test_pip_of_a_build_may_change_anything(quick):
 
 @pytest.fixture(scope="module")
 def asking(tmp_path_factory):
-    """An environment of a build, whose pip asks a program that notes it and ends that pip."""
+    """An environment of a build, whose pip writes down what it would ask us, and ends."""
     folder = tmp_path_factory.mktemp("asking")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(packages, "PACKAGES", folder)
         patch.setattr(packages, "SETTINGS", folder / "settings.json")
         packages.note_settings(cache=bootstrap.uv_cache())
         packages.make(folder / "venv", "")
-    ask = folder / "ask"
-    ask.write_text("#!/bin/sh\nshift 4\nprintf '%s\\0' \"$@\" > asked\nkill -9 $PPID\n")
-    ask.chmod(0o755)
     [code] = folder.glob("venv/lib/python*/site-packages/pip/_internal/commands/install.py")
-    code.write_text(code.read_text().replace(repr(str(paths.PYTHON)), repr(str(ask))))
+    note = 'open("asked", "w").write(json.dumps([wishes, args], default=str)), os._exit(0)'
+    code.write_text(code.read_text().replace("runpy.run_path", f"{note}, runpy.run_path"))
     return folder / "venv"
 
 
@@ -211,7 +210,7 @@ def test_names_alone_are_asked_of_uv(asking, tmp_path, monkeypatch, words, writt
     monkeypatch.setattr(packages, "registry", lambda: INDEX)
     monkeypatch.setattr(packages, "install", lambda _, lines: said.append(lines))
     with contextlib.suppress(UnicodeDecodeError, FileNotFoundError):  # pip is left alone
-        packages.answer(*asked.read_text().split("\0")[:-1])
+        packages.answer(*json.loads(asked.read_text()))
     assert "".join(said) == wanted
 
 

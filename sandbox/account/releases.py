@@ -59,7 +59,7 @@ def put_back(newest: str | None) -> bool:
             "This change of the alias moves it, on AWS too; here version "
             f"{end.version} is live again"
         )
-    if end.chosen:
+    if end.since is not None:
         return True
     if newest is None:
         return False

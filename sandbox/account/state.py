@@ -44,7 +44,7 @@ class State:
     description: str
     log_group: str  # of the function
     weights: dict[str, float]  # the shares of other versions, 0 to 1
-    chosen: bool  # whether a person or a build has made it so, not the template
+    since: float | None  # when a person or a build has made it so, not the template
 
     gone: Sequence[str] = ()  # logical ids of what is deleted: the next deploy makes it anew
     released: str | None = None  # the version that a build has put live
@@ -66,7 +66,8 @@ def found() -> State:
         version = None
     said = versions.get(version, function).get("config", {}).get("Description")
     move = (function.get("moves", {}).get(ALIAS) or [{"by": ""}])[-1]
-    chosen = bool(version and move["by"]) and move["alias"] == alias
+    is_chosen = version and move["by"] and move["alias"] == alias
+    since = move.get("at", 0.0) if is_chosen else None  # a move was once noted without its time
     resources, template = stack.get("_resources", {}), stack.get("_template") or {}
     in_order = [resources.get(name) for name in [*template.get("Resources", {})]]
     of_template = {
@@ -81,7 +82,7 @@ def found() -> State:
     ]
     weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
     log_group = environments.log_group(function["config"])
-    return State(outputs, projects, version, str(said or ""), log_group, weights, chosen)
+    return State(outputs, projects, version, str(said or ""), log_group, weights, since)
 
 
 def mended() -> State:

@@ -108,7 +108,6 @@ def project(before: str | None = None) -> dict[str, Any]:
         "newest": last,
         "phases": picture(last) if last else [],
         "moved": released if is_moved else None,  # by hand, since a build has released
-        "since": since(str(now.version), drawn) if now else None,
         "answer": None,
         "failure": "",
         "query": "user=CI CD Developer",
@@ -130,14 +129,6 @@ def called(query: str) -> dict[str, Any]:
     except (OSError, Mistake) as error:
         found["failure"] = str(error)
     return project() | {"query": query} | found
-
-
-def since(version: str, builds: list[Build]) -> Build | None:
-    """Return the build that has put a version live, if it is one of the last."""
-    for build in builds[::-1]:
-        if build.released == version:
-            return build
-    return None
 
 
 def phases_of(build: Build) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+import time
 from typing import Any
 
 from ministack.core import iam_evaluator
@@ -63,10 +64,11 @@ def change_of_an_alias_is_looked_at(original: Any, name: str, *given: Any) -> An
         by = re.split("[:/]", iam_evaluator.caller_arn())[-1] if OVER_HTTP.get() else keys.ROOT
         moves = func.setdefault("moves", {}).setdefault(alias, [])
         if not moves or moves[-1]["alias"] != before:
-            moves.append({"by": "", "alias": before})
+            moves.append({"by": "", "at": 0.0, "alias": before})
         if moves[-1]["by"] == by:
             moves.pop()  # only what somebody leaves matters
-        moves.append({"by": by, "alias": copy.deepcopy(func["aliases"].get(alias))})
+        now = copy.deepcopy(func["aliases"].get(alias))
+        moves.append({"by": by, "at": time.time(), "alias": now})
         del moves[:-MOVES]
     return answer
 

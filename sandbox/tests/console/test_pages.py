@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import time
 from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import unquote
@@ -12,7 +13,7 @@ from site_visitor import Visitor
 from starlette.requests import Request
 
 from clones import TIMEOUT
-from sandbox.console import app, key
+from sandbox.console import app, key, render
 from sandbox.console.project_details import SHOWN
 from students import until
 
@@ -328,12 +329,14 @@ def test_page_says_that_live_was_moved_by_hand(visitor, quick):
     quick.push()
     live, number = quick.live(), quick.newest()
     move = {"FunctionName": "hello_user", "Name": "live"}
-    told = f"moved by hand after build {number}, which released version {live};"
+    told = f", after build {number} had released version {live};"
     assert told not in visitor.get("/console/")
     for version, share in ((str(int(live) - 1), {}), (live, {"1": 0.5})):
-        routing = {"AdditionalVersionWeights": share}
+        routing, before = {"AdditionalVersionWeights": share}, render.iso(time.time())
         quick.client("lambda").update_alias(**move, FunctionVersion=version, RoutingConfig=routing)
         quick.wait_for(lambda: told in visitor.get("/console/"))
+        moved = re.search('moved by hand at <time datetime="(.*?)">', visitor.get("/console/"))
+        assert before <= moved[1] <= render.iso(time.time())
         [command] = re.findall(
             r"^aws (lambda .*)</pre>", visitor.get("/console/function"), re.MULTILINE
         )

@@ -185,8 +185,7 @@ def make(venv: Path, wanted: str, *options: str) -> None:
     config, no = venv / "pyvenv.cfg", "include-system-site-packages = "
     config.write_text(config.read_text().replace(f"{no}false", f"{no}False"))
     (packages_of(venv) / "build_user.pth").write_text(FIRST)
-    for lines in (bootstrap.pin_of("pip"), wanted):
-        install(venv, lines, COMPILE, *options)
+    install(venv, f"{bootstrap.pin_of('pip')}\n{wanted}", COMPILE, *options)
     files.delete(packages_of(venv) / "awscli" / "examples")  # half of all files, for `aws help`
     code = packages_of(venv) / "pip" / "_internal" / "commands" / "install.py"
     code.write_text(code.read_text(encoding="utf-8") + HOOK, encoding="utf-8")

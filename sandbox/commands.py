@@ -259,7 +259,7 @@ def down(arguments: argparse.Namespace) -> int:
             place.set_aside()
     elif paths.FOLDER.exists():
         place.set_aside()
-    if not place.remove():
+    if not (place.remove() or arguments.all):
         say("There is no sandbox here")
     if arguments.all:
         folder = paths.cache()

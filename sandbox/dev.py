@@ -29,9 +29,11 @@ def test(arguments: argparse.Namespace) -> int:
     words = ["-m", "pytest", "-p", "no:cacheprovider", *arguments.pytest]
     if named and not any(Path(name).resolve().is_relative_to(OURS) for name in named):
         python = bootstrap.students_python()
+        words.insert(0, "-B")  # nothing is left beside the student's files
     else:
         bootstrap.add_test_packages()
         python = paths.PYTHON
+    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(paths.FOLDER / "hypothesis")
     if not named:
         # Pushes wait for the disk and for each other: five processes keep two cores busy, each with
         # its own sandbox, and take the files in the order of sandbox/conftest.py.

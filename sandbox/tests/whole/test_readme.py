@@ -237,7 +237,7 @@ def test_reference_shows_commands_that_aws_takes(aws_account, tmp_path):
     terminal = Terminal(ROOT, env, ON_AWS)
     [deploy] = [block for block in TUTORIAL.blocks if "cloudformation deploy" in block.text]
     try:
-        names = "OWNER=you REPOSITORY=fork CONNECTION_ARN="
+        names = "REPOSITORY=https://github.com/you/fork CONNECTION_ARN="
         assert terminal.type(f"{names}\n{deploy.text}")[1] == 0
         blocks = [block for block in REFERENCE.blocks if block.kind == "bash aws"]
         assert len(blocks) == 5

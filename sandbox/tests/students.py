@@ -168,6 +168,11 @@ class Student(Clone):
             "FunctionVersion"
         ]
 
+    def move_live(self, version: str) -> None:
+        """Point the alias at another version, as a person does who rolls back."""
+        alias = {"FunctionName": "hello_user", "Name": "live"}
+        self.client("lambda").update_alias(**alias, FunctionVersion=version)
+
     def processes(self) -> list[str]:
         """Return the command lines of what runs out of this clone's .sandbox/."""
         import psutil
@@ -177,11 +182,15 @@ class Student(Clone):
         ]
         return [line for line in lines if str(self.clone / ".sandbox") in line]
 
+    def start(self, *command: str | Path, **options: Any) -> subprocess.Popen[Any]:
+        """Start a command, in a session of its own, which goes on beside the test."""
+        given = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+        given |= {"cwd": self.clone, "env": self.env, "start_new_session": True, "text": True}
+        return subprocess.Popen([str(word) for word in command], **given | options)
+
     def start_push(self, *arguments: str, **options: Any) -> subprocess.Popen[Any]:
-        """Start a push to the sandbox, in a session of its own, which goes on beside the test."""
-        given = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL) | options
-        given |= {"cwd": self.clone, "env": self.env, "start_new_session": True}
-        return subprocess.Popen(["git", "push", "sandbox", *arguments], **given)
+        """Start a push to the sandbox, which goes on beside the test."""
+        return self.start("git", "push", "sandbox", *arguments, **options)
 
     def leave(self) -> None:
         """Take the sandbox down, whose files are deleted when all tests of this process have ended.
@@ -253,6 +262,14 @@ class Quick(Student):
 
     buildspec = ""  # what was had last, but for what a test has changed for itself
 
+    def __init__(self, folder, settings=None, name="my clone"):
+        """Clone, and have only the tutorial's own files in git: a checkout of all takes long."""
+        super().__init__(folder, settings, name)
+        others = [".ci", ".github", "images", "sandbox"]
+        (self.clone / ".git" / "info" / "exclude").write_text("".join(f"/{x}/\n" for x in others))
+        self.git("rm", "-rq", "--cached", *others)
+        self.git("commit", "-q", "--amend", "-m", "Start")
+
     def up(self) -> str:
         return self.sandbox("up").stderr
 
@@ -272,10 +289,20 @@ class Quick(Student):
             self.buildspec = buildspec
             (self.clone / "test.txt").unlink(missing_ok=True)  # pytest would run it
             for name in ("hello_user.py", "test_hello_world.py", "requirements.txt"):
-                self.write(name, (ROOT / name).read_text())
+                text = (ROOT / name).read_text()
+                # The machine has an `aws`, too; of this one would be most files of a build.
+                self.write(name, re.sub("(?m)^awscli.*\n", "", text))
             self.write("buildspec.yml", buildspec)
             self.commit("Build as the tutorial")
             assert "SUCCEEDED" in self.push()[-1], self.log()
+
+    def run(self, word: str, *commands: str) -> str:
+        """Commit, in a word, a buildspec with commands that releases nothing: a push is shorter."""
+        self.buildspec = QUICK
+        self.write("requirements.txt", "iniconfig==2.3.1\n")
+        listed = "".join(f"      - {json.dumps(command)}\n" for command in commands)
+        self.write("buildspec.yml", f"version: 0.2\nphases:\n  pre_build:\n    commands:\n{listed}")
+        return self.commit(word)
 
     def say(self, word: str, *before: str) -> str:
         """Commit a handler that answers with this word, its test, and commands to run first."""
@@ -303,6 +330,13 @@ class Quick(Student):
             ),
         )
         return self.commit(f"Say {word}")
+
+    def release(self, word: str) -> str:
+        """Push a commit that answers with this word, and return its version."""
+        self.say(word)
+        lines = self.push()
+        assert "SUCCEEDED" in lines[-1], lines
+        return self.live()
 
     def wait_for(self, what):
         """Wait until what() is true and return it."""

@@ -10,13 +10,6 @@ import pytest
 from sandbox.laptop.network import direct
 
 
-def release(someone, word):
-    """Push a commit that answers with this word, and return its version and commit."""
-    commit = someone.say(word)
-    assert "SUCCEEDED" in someone.push()[-1]
-    return someone.live(), commit
-
-
 def versions(someone):
     listed = someone.client("lambda").list_versions_by_function(
         FunctionName="hello_user", MaxItems=1000
@@ -41,28 +34,15 @@ def describe(someone):
     )
 
 
-def roll_back(someone, version):
-    someone.aws(
-        "lambda",
-        "update-alias",
-        "--function-name",
-        "hello_user",
-        "--name",
-        "live",
-        "--function-version",
-        version,
-    )
-
-
 def test_rollback_is_one_plain_command_and_the_next_push_moves_forward(quick):
-    old, _ = release(quick, "old")
-    new, _ = release(quick, "new")
-    roll_back(quick, old)
+    old, new = quick.release("old"), quick.release("new")
+    move = "lambda update-alias --function-name hello_user --name live --function-version"
+    quick.aws(*move.split(), old)
     assert quick.message() == "old"
     assert f"live      version {old} " in quick.sandbox("status").stdout
     quick.up()
     assert quick.message() == "old"  # `up` does not undo a rollback
-    newest, _ = release(quick, "newest")
+    newest = quick.release("newest")
     assert int(newest) > int(new) and quick.message() == "newest"
 
 
@@ -79,40 +59,9 @@ def test_version_names_its_commit_and_status_shows_it(quick):
     )
 
 
-def test_template_change_is_deployed_without_moving_live(quick):
-    release(quick, "before the template")
-    version, text = (
-        release(quick, "with the template")[0],
-        (quick.clone / "template.yml").read_text(),
-    )
-    try:
-        quick.edit(
-            "template.yml",
-            "      MemorySize: 128\n",
-            "      MemorySize: 256\n",
-        )
-        quick.up()
-        assert (
-            quick.client("lambda").get_function_configuration(FunctionName="hello_user")[
-                "MemorySize"
-            ]
-            == 256
-        )
-        assert (quick.live(), quick.message()) == (version, "with the template")
-        quick.edit(
-            "template.yml", "      Name: live\n", "      Name: live\n      Description: moved\n"
-        )
-        quick.up()
-        assert (quick.live(), quick.message()) == (version, "with the template")
-    finally:
-        quick.write("template.yml", text)
-        quick.up()
-    assert quick.live() == version
-
-
 @pytest.mark.long
 def test_broken_template_leaves_what_is_live(quick):
-    release(quick, "whole")
+    quick.release("whole")
     text = (quick.clone / "template.yml").read_text()
     try:
         quick.edit(
@@ -156,17 +105,17 @@ class Requests(threading.Thread):
 
 def test_requests_never_fail_during_deploys_rollback_and_red_pushes(quick, request):
     deploys = 20 if request.config.getoption("--long") else 1
-    version, _ = release(quick, "start")
+    version = quick.release("start")
     with Requests(quick.url()) as requests:
         for number in range(deploys):
-            release(quick, f"deploy {number}")
+            quick.release(f"deploy {number}")
             enough = 50 * (number + 1)  # 1,000 over twenty deploys
             quick.wait_for(lambda n=enough: len(requests.answers) + len(requests.failures) >= n)
-        roll_back(quick, version)
+        quick.move_live(version)
         assert quick.message() == "start"
         quick.say("never seen", "exit 1")
         assert "FAILED in PRE_BUILD" in quick.push()[-1]
-        release(quick, "end")
+        quick.release("end")
     assert requests.failures == []
     assert set(requests.answers) <= {
         "start",

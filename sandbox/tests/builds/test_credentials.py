@@ -72,7 +72,7 @@ def test_build_role_comes_back_after_another_and_as_a_source(quick):
     who = "aws sts get-caller-identity --query Arn --output text"
     profile = "[profile other]\\nrole_arn = arn:aws:iam::000000000000:role/no-such\\n"
     profile += "credential_source = EcsContainer\\n"
-    quick.say(
+    quick.run(
         "asks who it is",
         "! env | grep -e ^AWS_ACCESS_KEY_ID -e ^AWS_SECRET_ACCESS_KEY -e ^AWS_SESSION_TOKEN",
         f"export AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=y && ! {who}",
@@ -89,7 +89,7 @@ def test_what_a_build_configures_is_gone_in_the_next(quick):
     who = "aws sts get-caller-identity --query Arn --output text"
     for name in ("aws_access_key_id", "aws_secret_access_key"):
         quick.aws("configure", "set", name, "x")
-    quick.say(
+    quick.run(
         "configures",
         "aws configure set aws_access_key_id x && aws configure set aws_secret_access_key y",
         f"aws configure set region eu-west-1 && ! {who} && grep x ~/.aws/credentials",
@@ -97,6 +97,6 @@ def test_what_a_build_configures_is_gone_in_the_next(quick):
         "rm ~/.aws/credentials",
     )
     assert "SUCCEEDED" in quick.push()[-1], quick.log()
-    quick.say("has no settings", f"{who} | grep AWSCodeBuild- && test ! -e ~/.aws/credentials")
+    quick.run("has no settings", f"{who} | grep AWSCodeBuild- && test ! -e ~/.aws/credentials")
     assert "SUCCEEDED" in quick.push()[-1], quick.log()
     assert "hello-user" in quick.up() + quick.aws("cloudformation", "list-stacks").stdout

@@ -15,26 +15,9 @@ from students import until
 MOVE = "aws lambda update-alias --function-name hello_user --name live --function-version"
 
 
-def released(someone, word) -> str:
-    """Push a commit that answers with this word, and return its version."""
-    someone.say(word)
-    lines = someone.push()
-    assert "SUCCEEDED" in lines[-1], lines
-    return someone.live()
-
-
-def roll_back(someone, version):
-    someone.client("lambda").update_alias(
-        FunctionName="hello_user", Name="live", FunctionVersion=version
-    )
-
-
 def pushed_while(someone, during) -> list[str]:
     """Push, do something while the build waits for the file `go`, and return the remote's lines."""
-    push = subprocess.Popen(
-        ["git", "push", "sandbox"], cwd=someone.clone, env=someone.env,
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    push = someone.start_push(stderr=subprocess.PIPE)
     someone.wait_for((someone.clone / "waits").exists)
     during()
     (someone.clone / "go").touch()
@@ -51,9 +34,9 @@ def waiting(someone) -> str:
 
 def test_rollback_during_a_red_build_stands(quick):
     old, word = quick.live(), quick.message()
-    new = released(quick, "new")
+    new = quick.release("new")
     quick.say("red", waiting(quick), "exit 1")
-    lines = pushed_while(quick, lambda: roll_back(quick, old))
+    lines = pushed_while(quick, lambda: quick.move_live(old))
     assert f"nothing was released, version {old} is still live" in "\n".join(lines)
     assert (quick.live(), quick.message()) == (old, word)
     quick.sandbox("up", code=1)  # HEAD is red
@@ -61,7 +44,7 @@ def test_rollback_during_a_red_build_stands(quick):
 
 
 def test_what_a_red_build_moved_is_taken_back(quick):
-    before, other = "1", released(quick, "other")
+    before, other = "1", quick.release("other")
     share = f"--routing-config AdditionalVersionWeights={{{other}=0.5}}"
     quick.say("red", f"{MOVE} {before} {share}", "exit 1")
     taken_back = f"alias live to version {before} and 50% to version {other}"
@@ -74,36 +57,35 @@ def test_what_a_red_build_moved_is_taken_back(quick):
 
 @pytest.mark.long
 def test_red_build_that_moves_it_again_leaves_the_student_s_choice(quick):
-    one, two, three = (released(quick, word) for word in ("one", "two", "three"))
+    one, two, three = (quick.release(word) for word in ("one", "two", "three"))
     quick.say("red", f"{MOVE} {one}", waiting(quick), f"{MOVE} {three}", "exit 1")
-    lines = pushed_while(quick, lambda: roll_back(quick, two))
+    lines = pushed_while(quick, lambda: quick.move_live(two))
     assert f"version {two} is still live" in "\n".join(lines)
     assert quick.live() == two
 
 
 @pytest.mark.long
 def test_rollback_during_a_green_build_stands_if_it_comes_later(quick):
-    old = released(quick, "early")
+    old = quick.release("early")
     quick.say("late")
     text = (quick.clone / "buildspec.yml").read_text()
     quick.write("buildspec.yml", text + f"      - {json.dumps(waiting(quick))}\n")
     quick.commit("Wait after the release")
-    lines = pushed_while(quick, lambda: roll_back(quick, old))
+    lines = pushed_while(quick, lambda: quick.move_live(old))
     [verdict] = [line for line in lines if "SUCCEEDED: " in line]
     assert f"was released; version {old} is live since then" in verdict
     assert (quick.live(), quick.message()) == (old, "early")
 
 
 def test_rollback_during_a_deploy_of_the_stack_stands(quick):
-    old, new = quick.live(), released(quick, "second")
+    old, new = quick.live(), quick.release("second")
     text = (quick.clone / "template.yml").read_text()
     quick.edit("template.yml", "      Name: live\n", "      Name: live\n      Description: moved\n")
     try:
-        words, beside = [PYTHON, "-m", "sandbox", "up"], {"stderr": subprocess.PIPE, "text": True}
-        up = subprocess.Popen(words, cwd=quick.clone, env=quick.env, **beside)
+        up = quick.start(PYTHON, "-m", "sandbox", "up", stderr=subprocess.PIPE)
         said = iter(up.stderr.readline, "")
         assert any("Deploying template.yml" in line for line in said)
-        roll_back(quick, old)
+        quick.move_live(old)
         up.communicate(timeout=TIMEOUT)
         assert quick.live() == old != new
     finally:
@@ -157,7 +139,7 @@ def test_credentials_end_with_a_build_whose_worker_was_killed(quick):
 
 
 def test_up_repairs_what_nobody_made_live(quick):
-    version = released(quick, "right")
+    version = quick.release("right")
     root = json.loads((quick.clone / ".sandbox" / "account" / "keys.json").read_text())["root"]
     keys = dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), root, strict=True))
     env = quick.aws_environment() | keys
@@ -165,10 +147,10 @@ def test_up_repairs_what_nobody_made_live(quick):
     assert quick.live() == "1"
     quick.up()
     assert (quick.live(), quick.message()) == (version, "right")
-    roll_back(quick, "1")
+    quick.move_live("1")
     quick.up()
     assert quick.live() == "1"  # a person has said so
-    roll_back(quick, version)
+    quick.move_live(version)
 
 
 def test_build_without_deploy_commands_says_that_nothing_was_released(quick):
@@ -189,7 +171,7 @@ def test_update_that_a_build_leaves_behind_is_over_when_the_next_begins(quick):
 
 
 def test_same_code_is_a_new_version_as_on_aws(quick):
-    one = released(quick, "same")
+    one = quick.release("same")
     quick.write("NOTES.txt", f"Nothing that the function contains: {time.time()}\n")
     quick.commit("Add notes")
     assert "SUCCEEDED" in quick.push()[-1]
@@ -217,7 +199,7 @@ def test_endpoint_that_does_not_answer_is_told_with_its_reason(quick):
     verdict = quick.push()[-1]
     assert f"SUCCEEDED: version {quick.live()} is live, but {why}" in verdict
     assert f"\n          {why}\n" in quick.sandbox("status").stdout
-    released(quick, "fine again")
+    quick.release("fine again")
     assert "it answers" not in quick.sandbox("status").stdout
 
 

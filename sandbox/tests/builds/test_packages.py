@@ -42,14 +42,14 @@ INSTALL = "pip install -r requirements.txt"
 
 
 def test_package_that_is_not_required_is_missing(quick):
-    quick.say("missing", INSTALL, "python -c 'import iniconfig'", "python -c 'import pytest'")
+    quick.run("missing", INSTALL, "python -c 'import iniconfig'", "python -c 'import pytest'")
     assert "FAILED in PRE_BUILD" in quick.push()[-1]
     assert "ModuleNotFoundError: No module named 'pytest'" in quick.log()
 
 
 @pytest.mark.long
 def test_changed_pin_is_installed(quick):
-    quick.say(
+    quick.run(
         "pinned",
         INSTALL,
         "python -c 'from importlib.metadata import version; print(version(\"iniconfig\"))'",
@@ -62,12 +62,12 @@ def test_changed_pin_is_installed(quick):
 
 @pytest.mark.long
 def test_bad_requirement_fails_with_the_words_of_pip(quick):
-    quick.say("bad pin", INSTALL)
+    quick.run("bad pin", INSTALL)
     quick.write("requirements.txt", "iniconfig==999\n")
     quick.commit("Pin what is not there")
     assert "FAILED in PRE_BUILD" in quick.push()[-1]
     assert "ERROR: No matching distribution found for iniconfig==999" in quick.log()
-    quick.say("good pin")
+    quick.run("good pin", INSTALL)
     assert "SUCCEEDED" in quick.push()[-1]
 
 
@@ -80,10 +80,10 @@ def test_build_that_edits_a_package_spoils_nothing(quick):
         'touch -r "$file" ~/time && '
         'echo \'spoilt = 1\' >> "$file" && touch -r ~/time "$file"'
     )
-    quick.say("spoils", INSTALL, spoil, show)
+    quick.run("spoils", INSTALL, spoil, show)
     assert "SUCCEEDED" in quick.push()[-1]
     assert "\n1 " in quick.log()
-    quick.say("is clean", INSTALL, show, 'find "$VIRTUAL_ENV/" -type f -links +1')
+    quick.run("is clean", INSTALL, show, 'find "$VIRTUAL_ENV/" -type f -links +1')
     assert "SUCCEEDED" in quick.push()[-1]
     text = quick.log()
     assert "\nclean " in text
@@ -94,11 +94,11 @@ def test_untouched_environment_is_used_again_without_what_a_build_has_added(quic
     where = "python -c 'import iniconfig, os; print(\"inode\", os.stat(iniconfig.__file__).st_ino)'"
     purelib = "python -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))'"
     add = f"echo 'import nosuchmodule' > \"$({purelib})/added.pth\""
-    quick.say("adds", INSTALL, where, add)
+    quick.run("adds", INSTALL, where, add)
     assert "SUCCEEDED" in quick.push()[-1]
     first = quick.log()
     quick.wait_for(quick.is_ready)
-    quick.say("again", INSTALL, where)
+    quick.run("again", INSTALL, where)
     assert "SUCCEEDED" in quick.push()[-1]
     assert re.findall(r"\ninode \d+\n", first) == re.findall(r"\ninode \d+\n", quick.log()) != []
     assert "nosuchmodule" not in quick.log().replace(add, "")
@@ -125,12 +125,12 @@ def test_build_that_breaks_its_environment_breaks_no_other(quick, request):
     more = MORE_SPOILS if request.config.getoption("--long") else []
     for spoil in (*SPOILS, *more):
         back = 'rm "$VIRTUAL_ENV" && ln -s "$E" "$VIRTUAL_ENV"'
-        quick.say("breaks", *whole, spoil, f'{back} && test -e "$E" && ({spoil}); false')
+        quick.run("breaks", *whole, spoil, f'{back} && test -e "$E" && ({spoil}); false')
         quick.push()
         assert quick.builds()[-1]["phase"] == "PRE_BUILD"
         assert "\nis whole\n" in quick.log(), (spoil, quick.log())
         assert f"Running command {back}" in quick.log(), (spoil, quick.log())
-    quick.say("is whole", *whole)
+    quick.run("is whole", *whole)
     assert "SUCCEEDED" in quick.push()[-1], quick.log()
 
 
@@ -206,11 +206,11 @@ def test_what_was_added_to_an_environment_goes(used):
 def test_package_that_a_build_has_planted_is_gone_in_the_next(quick):
     purelib = "python -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))'"
     plant = f'D="$({purelib})/iniconfig" && mkdir "$D" && echo \'print(7*6)\' > "$D/__init__.py"'
-    quick.say("plants", plant, "python -c 'import iniconfig'")
+    quick.run("plants", plant, "python -c 'import iniconfig'")
     assert "SUCCEEDED" in quick.push()[-1]
     assert "\n42\n" in quick.log()
     quick.wait_for(quick.is_ready)
-    quick.say("finds nothing", "python -c 'import iniconfig' || true")
+    quick.run("finds nothing", "python -c 'import iniconfig' || true")
     assert "SUCCEEDED" in quick.push()[-1]
     assert "No module named 'iniconfig'" in quick.log() and "\n42\n" not in quick.log()
 
@@ -290,9 +290,9 @@ def test_nothing_of_a_package_runs_before_a_build(folder):
 
 @pytest.mark.long
 def test_two_builds_share_no_environment(quick):
-    quick.say("leaves a mark", 'touch "$VIRTUAL_ENV/mark" ~/mark "$TMPDIR/mark"')
+    quick.run("leaves a mark", 'touch "$VIRTUAL_ENV/mark" ~/mark "$TMPDIR/mark"')
     assert "SUCCEEDED" in quick.push()[-1]
-    quick.say(
+    quick.run(
         "looks for it",
         'test ! -e "$VIRTUAL_ENV/mark"',
         "test ! -e ~/mark",

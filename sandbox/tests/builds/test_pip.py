@@ -50,19 +50,20 @@ def package(quick):
 
 
 def test_local_package_is_installed_in_that_build_alone(package):
-    package.say("installs itself", "pip install .", SHOW, "test -e built-here")
+    package.run("installs itself", "pip install .", SHOW, "test -e built-here")
+    status = ("status", "--porcelain", "--ignored")
+    before = package.git(*status).stdout
     assert "SUCCEEDED" in package.push()[-1]
     assert "\nfrom the checkout " in package.log()
     package.wait_for(package.is_ready)
-    left = package.git("status", "--porcelain", "--ignored").stdout.splitlines()
-    assert [line for line in left if not line.startswith(("!! .sandbox/", "!! sandbox/"))] == []
-    package.say("does not", SHOW)
+    assert package.git(*status).stdout == before
+    package.run("does not", SHOW)
     assert "FAILED in PRE_BUILD" in package.push()[-1]
     assert "No module named 'local'" in package.log()
 
 
 def test_install_for_the_user_works_as_without_an_environment(package):
-    package.say(
+    package.run(
         "installs for the user",
         "pip install --user . && python -m pip uninstall -y local",
         "python -m pip install --user .",
@@ -75,7 +76,7 @@ def test_install_for_the_user_works_as_without_an_environment(package):
 
 def test_setting_of_pip_reaches_what_installs(quick):
     """Although the very packages have been kept ready."""
-    quick.say("fills", INSTALL)
+    quick.run("fills", INSTALL)
     assert "SUCCEEDED" in quick.push()[-1]
     for before in (
         "export PIP_NO_INDEX=1",
@@ -83,10 +84,10 @@ def test_setting_of_pip_reaches_what_installs(quick):
         "pip config set global.index-url http://127.0.0.1:9/simple && export PIP_RETRIES=0",
     ):
         quick.wait_for(quick.is_ready)
-        quick.say("asks another index", before, INSTALL)
+        quick.run("asks another index", before, INSTALL)
         assert "FAILED in PRE_BUILD" in quick.push()[-1]
         assert "No matching distribution found for iniconfig" in quick.log()
-    quick.say("asks the usual one again", INSTALL)
+    quick.run("asks the usual one again", INSTALL)
     assert "SUCCEEDED" in quick.push()[-1]
 
 
@@ -94,7 +95,7 @@ def test_checkout_is_not_on_the_import_path_of_pip_and_aws(quick):
     names = ("json", "string", "email", "select", "token")
     make = f"for name in {' '.join(names)}; do echo 'raise ImportError(name)' > $name.py; done"
     undo = "rm " + " ".join(f"{name}.py" for name in names)
-    quick.say("shadows", make, f"{INSTALL} && pip --version && aws --version && {undo}")
+    quick.run("shadows", make, f"{INSTALL} && pip --version && aws --version && {undo}")
     assert "SUCCEEDED" in quick.push()[-1]
 
 
@@ -107,12 +108,12 @@ FORMS = [
 
 def test_ready_packages_come_by_whatever_name_pip_is_called(quick):
     """And without a network: a link of the build leads where they are."""
-    quick.say("is ready", INSTALL)
+    quick.run("is ready", INSTALL)
     assert "SUCCEEDED" in quick.push()[-1]
     quick.wait_for(quick.is_ready)
     again = 'rm "$VIRTUAL_ENV" && ln -s "$EMPTY" "$VIRTUAL_ENV" && ! python -c "import iniconfig"'
     full = 'test "$(basename "$(readlink "$VIRTUAL_ENV")")" = full && python -c "import iniconfig"'
-    quick.say(
+    quick.run(
         "installs by all names",
         'export HTTPS_PROXY=http://127.0.0.1:9 EMPTY=$(readlink "$VIRTUAL_ENV")',
         *(f"{again} && {form} && {full}" for form in FORMS),
@@ -123,7 +124,7 @@ def test_ready_packages_come_by_whatever_name_pip_is_called(quick):
 def test_line_without_a_version_needs_no_network_once_it_was_installed(quick):
     show = "python -c 'from importlib.metadata import version; print(version(\"iniconfig\"))'"
     for word in ("asks for any", "has it"):
-        quick.say(word, "export HTTPS_PROXY=http://127.0.0.1:9", f"{INSTALL} && {show}")
+        quick.run(word, "export HTTPS_PROXY=http://127.0.0.1:9", f"{INSTALL} && {show}")
         quick.write("requirements.txt", "iniconfig\n")
         quick.commit("Ask for any version")
         assert "SUCCEEDED" in quick.push()[-1], quick.log()
@@ -132,11 +133,11 @@ def test_line_without_a_version_needs_no_network_once_it_was_installed(quick):
 
 def test_pip_of_a_build_may_change_anything(quick):
     """Another version, another folder, nothing at all, and pip itself."""
-    quick.say("is ready", INSTALL)
+    quick.run("is ready", INSTALL)
     assert "SUCCEEDED" in quick.push()[-1]
     quick.wait_for(quick.is_ready)
     version = "python -c 'from importlib.metadata import version; print(version(\"iniconfig\"))'"
-    quick.say(
+    quick.run(
         "changes",
         f"{INSTALL} && pip install -q iniconfig==2.1.0 && {version} | grep 2.1.0",
         "pip install -q --target t iniconfig==2.3.1 && ls t/iniconfig && rm -r t",
@@ -145,10 +146,10 @@ def test_pip_of_a_build_may_change_anything(quick):
         f"{INSTALL} && {version} | grep 2.3.1",
     )
     assert "SUCCEEDED" in quick.push()[-1], quick.log()
-    quick.say("upgrades pip first", f"pip install -qU pip==26.1 && {INSTALL}", "pip --version")
+    quick.run("upgrades pip first", f"pip install -qU pip==26.1 && {INSTALL}", "pip --version")
     assert "SUCCEEDED" in quick.push()[-1], quick.log()
     assert "\npip 26.1 " in quick.log()
-    quick.say("has the usual one", f"{INSTALL} && {version} && pip --version")
+    quick.run("has the usual one", f"{INSTALL} && {version} && pip --version")
     assert "SUCCEEDED" in quick.push()[-1]
     assert "\n2.3.1\n" in quick.log() and "\npip 26.2 " in quick.log()
 

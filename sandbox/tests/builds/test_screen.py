@@ -126,7 +126,7 @@ def test_colours_are_wanted_unless_the_student_says_no(monkeypatch, variables, w
 
 def test_push_from_a_terminal_is_coloured_unless_told_not_to(quick):
     """The build is the same; git, from 2.55 on, shows all control sequences but colours as text."""
-    quick.say("coloured", "echo colours=$PY_COLORS; printf '\\033[31m=red\\033[0m'; sleep 4")
+    quick.run("coloured", "echo colours=$PY_COLORS; printf '\\033[31m=red\\033[0m'; sleep 4")
     raw = in_a_terminal(quick, "git", "push", "sandbox")
     assert "colours=\x1b[K\r" in raw and "remote: =red\x1b[K\r" in raw
     assert re.search(r"\x1b\[1m\x1b\[32mPhase complete: BUILD State: SUCCEEDED", raw)
@@ -137,7 +137,7 @@ def test_push_from_a_terminal_is_coloured_unless_told_not_to(quick):
     ours = re.sub(r"\x1b\[K(?=\r*[\r\n])", "", raw)  # git's own, at the end of each line
     assert set(re.findall(r"[^\n\r\t\x20-\x7e\xa0-\uffff]", re.sub(SGR, "", ours))) == set()
     assert not re.search(r"… \d+ s", "\n".join(seen(raw)))
-    quick.say("plain", "echo colours=$PY_COLORS")
+    quick.run("plain", "echo colours=$PY_COLORS")
     said = in_a_terminal(quick, "git", "push", "sandbox", NO_COLOR="1")
     assert "\x1b[32m" not in said and "\x1b[2m" not in said
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import signal
-import subprocess
 
 import psutil
 import pytest
@@ -81,16 +80,12 @@ def test_worker_hears_of_builds_though_its_bell_is_broken(quick):
 
 def test_who_waits_is_told_for_what_and_how_to_end_it(quick, tmp_path):
     quick.say("hangs", "sleep 300")
-    hanging = subprocess.Popen(
-        ["git", "push", "sandbox"], cwd=quick.clone, env=quick.env, stderr=subprocess.DEVNULL
-    )
+    hanging = quick.start_push()
     quick.wait_for(lambda: "Running command sleep 300" in log_of(quick, quick.newest()))
     number = quick.newest()
     quick.say("mended")
     with open(tmp_path / "said", "w") as stream:
-        waiting = subprocess.Popen(
-            ["git", "push", "sandbox"], cwd=quick.clone, env=quick.env, stderr=stream
-        )
+        waiting = quick.start_push(stderr=stream)
     said = quick.wait_for(lambda: "to end it" in (text := (tmp_path / "said").read_text()) and text)
     assert re.search(
         rf"\[sandbox\] waiting for build {number}, which has run sleep 300 for \d+ s", said
@@ -118,14 +113,12 @@ def test_push_during_up_waits_until_what_it_needs_is_there(quick, tmp_path):
         f"    while not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.02)\n"
     )
     python = quick.clone / ".sandbox" / "venv" / "bin" / "python"
-    up = subprocess.Popen([python, "-c", script], cwd=quick.clone, env=quick.env)
+    up = quick.start(python, "-c", script)
     quick.wait_for((tmp_path / "held").exists)
     count = len(quick.builds())
     quick.say("during up")
     with open(tmp_path / "said", "w") as stream:
-        push = subprocess.Popen(
-            ["git", "push", "sandbox"], cwd=quick.clone, env=quick.env, stderr=stream
-        )
+        push = quick.start_push(stderr=stream)
     wanted = "[sandbox] Waiting for `python3 -m sandbox up`"
     quick.wait_for(lambda: wanted in (tmp_path / "said").read_text())
     assert len(quick.builds()) == count
@@ -135,7 +128,7 @@ def test_push_during_up_waits_until_what_it_needs_is_there(quick, tmp_path):
 
 
 def test_stack_that_is_not_there_is_told(monkeypatch):
-    nothing = state.State({}, [], None, "", "", {}, False)
+    nothing = state.State({}, [], None, "", "", {}, None)
     monkeypatch.setattr(state, "ask", lambda: nothing)
     with pytest.raises(Mistake, match="the account has no build project"):
         stack.project()

@@ -1,6 +1,7 @@
 """The fork: where a push goes, what it may know, and what is made anew of what was broken."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -273,3 +274,45 @@ def test_branch_that_is_not_built_has_a_hint_that_works(clone, branch, hint):
     push = Push("a" * 40, "b" * 40, "refs/heads/feature")
     said = pushes.why(push, Refusal("so", frozenset({"HEAD_REF"})))
     assert said == ["refs/heads/feature is not built: so", f"hint: type `{hint}`"]
+
+
+def typed(line, number):
+    """Return the words of a command that a line names in backticks."""
+    return re.findall(r"`git ([^`]+)`", line)[number].split()
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["clone to the fork", "fork to the clone"])
+def test_clone_behind_the_fork_is_told_a_way_that_works(clone, number):
+    behind = git(clone, "rev-parse", "HEAD")
+    ahead = commit(clone)
+    git(clone, "push", "sandbox")
+    git(clone, "reset", "-q", "--hard", behind)
+    line = repository.way_to_main(behind, ahead)
+    assert line.startswith("behind the fork's main: ")
+    git(clone, "push", "sandbox", code=1)  # what is not advised is refused
+    git(clone, *typed(line, number))
+    assert tip(clone) == git(clone, "rev-parse", "HEAD") == (ahead, behind)[number]
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["on top", "instead"])
+def test_clone_beside_the_fork_is_told_a_way_that_works(clone, number):
+    theirs = commit(clone)
+    git(clone, "push", "sandbox")
+    git(clone, "reset", "-q", "--hard", "HEAD~1")
+    line = repository.way_to_main(commit(clone), theirs)
+    assert line.startswith("beside the fork's main: ")
+    git(clone, "push", "sandbox", code=1)
+    git(clone, *typed(line, number))
+    git(clone, "push", "sandbox")
+    assert tip(clone) == git(clone, "rev-parse", "HEAD")
+    git(clone, "merge-base", "--is-ancestor", theirs, "HEAD", code=number)
+
+
+def test_clone_ahead_on_another_branch_is_told_a_way_that_works(clone):
+    main = git(clone, "rev-parse", "HEAD")
+    git(clone, "checkout", "-q", "-b", "aside")
+    head = commit(clone)
+    line = repository.way_to_main(head, main)
+    assert line.startswith("ahead of the fork's main: ")
+    git(clone, *typed(line, 0))
+    assert tip(clone) == head

@@ -68,7 +68,7 @@ def test_no_process_of_ours_beside_a_build_has_the_student_s_token(quick):
         return [line.strip() for line in quick.log().splitlines() if line.startswith("TOKEN")]
 
     quick.write("look.py", look)
-    quick.say("looks", "python look.py")
+    quick.run("looks", "python look.py")
     assert "SUCCEEDED" in quick.type("git", "push", "sandbox", env=env).stderr
     assert seen() == ["TOKEN git push sandbox"]  # the student's own, which says that it looks
     quick.sandbox("build", env=env)

@@ -220,34 +220,13 @@ def test_machine_restart_keeps_a_rollback_and_loses_nothing(quick):
     quick.say("before the restart")
     quick.push()
     old = quick.builds()[-2]["live_after"] or quick.live()
-    quick.aws(
-        "lambda",
-        "update-alias",
-        "--function-name",
-        "hello_user",
-        "--name",
-        "live",
-        "--function-version",
-        old,
-    )
-    quick.aws("ssm", "put-parameter", "--name", "kept", "--type", "String", "--value", "here")
+    quick.move_live(old)
+    quick.client("ssm").put_parameter(Name="kept", Type="String", Value="here")
     os.kill(quick.account()["pid"], signal.SIGTERM)  # what a machine that shuts down sends
     quick.wait_for(lambda: not lives(quick.account()["pid"]))
     quick.up()
     assert quick.live() == old
-    assert (
-        quick.aws(
-            "ssm",
-            "get-parameter",
-            "--name",
-            "kept",
-            "--query",
-            "Parameter.Value",
-            "--output",
-            "text",
-        ).stdout
-        == "here\n"
-    )
+    assert quick.client("ssm").get_parameter(Name="kept")["Parameter"]["Value"] == "here"
     # What the gentle stop has left must not come back, outdated, after a kill.
     word = "after the restart"
     quick.say(word)
@@ -418,21 +397,8 @@ def test_two_pushes_at_once_leave_the_last_commit_live(quick, tmp_path):
     other = Quick.__new__(Quick)
     other.home, other.clone, other.env = quick.home, tmp_path / "other", quick.env
     other.say("other")
-    pushes = [
-        subprocess.Popen(
-            command,
-            cwd=clone,
-            env=quick.env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for command, clone in (
-            (["git", "push", "sandbox"], quick.clone),
-            (["git", "push"], other.clone),
-        )
-    ]
+    said = {"stderr": subprocess.PIPE}
+    pushes = [quick.start_push(**said), other.start("git", "push", **said)]
     said = [push.communicate(timeout=TIMEOUT)[1] for push in pushes]
     assert sorted(push.returncode for push in pushes) == [0, 1], said
     won = quick if pushes[0].returncode == 0 else other
@@ -487,14 +453,7 @@ def test_up_during_a_build_shows_it_and_changes_nothing(quick, tmp_path):
     push = push_until(quick, "Running command for i in")
     count, shown = len(quick.builds()), tmp_path / "shown"
     with open(shown, "w") as stream:
-        up = subprocess.Popen(
-            [PYTHON, "-m", "sandbox", "up"],
-            cwd=quick.clone,
-            env=quick.env,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=stream,
-        )
+        up = quick.start(PYTHON, "-m", "sandbox", "up", stdout=stream, stderr=stream)
     quick.wait_for(lambda: "Running command for i in" in shown.read_text())
     said = quick.sandbox("status").stdout
     assert "IN_PROGRESS  " in said and "(killed)" not in said
@@ -523,17 +482,12 @@ def test_up_while_a_build_releases_does_not_take_the_release_back(quick, tmp_pat
     )
     quick.say("moves meanwhile", until(tmp_path / "deployed"))
     push = push_until(quick, "Running command for i in")
-    up = subprocess.Popen(
-        [quick.clone / ".sandbox" / "venv" / "bin" / "python", "-c", script],
-        cwd=quick.clone,
-        env=quick.env | {"IS_BARE": "yes"},  # else it would start itself again, without the above
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    python = quick.clone / ".sandbox" / "venv" / "bin" / "python"
+    env = quick.env | {"IS_BARE": "yes"}  # else it would start itself again, without the above
+    up = quick.start(python, "-c", script, env=env, stderr=subprocess.PIPE)
     push.wait(TIMEOUT)
     (tmp_path / "released").touch()
-    said = up.communicate(timeout=TIMEOUT)[0]
+    said = up.communicate(timeout=TIMEOUT)[1]
     assert up.returncode == 0, said
     is_back(quick, "moves meanwhile")
 
@@ -672,16 +626,7 @@ def test_account_that_died_in_a_test_is_started_for_the_next_one(quick, capsys):
 
 
 def test_interrupted_up_speaks_of_no_build_before_there_is_one(newcomer):
-    up = subprocess.Popen(
-        [PYTHON, "-m", "sandbox", "up"],
-        cwd=newcomer.clone,
-        env=newcomer.env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    up = newcomer.start(PYTHON, "-m", "sandbox", "up", stderr=subprocess.PIPE)
     while "Installing uv" not in up.stderr.readline():
         assert up.poll() is None
     os.killpg(up.pid, signal.SIGINT)
@@ -699,16 +644,7 @@ def test_interrupted_command_says_that_a_build_goes_on(quick, tmp_path):
     count = len(quick.builds())
     push = quick.start_push()
     quick.wait_for(lambda: len(quick.builds()) > count)
-    build = subprocess.Popen(
-        [PYTHON, "-m", "sandbox", "build"],
-        cwd=quick.clone,
-        env=quick.env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    build = quick.start(PYTHON, "-m", "sandbox", "build", stderr=subprocess.PIPE)
     quick.wait_for(lambda: len(quick.builds()) > count + 1)
     os.killpg(build.pid, signal.SIGINT)
     assert "hint: a build that has started goes on" in build.communicate(timeout=TIMEOUT)[1]

@@ -20,14 +20,6 @@ PARTS = (
 SAMPLES = ("/ready", "pyvenv.cfg", "bin/uv", "bin/pip", "ministack/app.py", "yaml/__init__.py")
 
 
-def released(someone, word) -> str:
-    """Push a commit that answers with this word, and return its version."""
-    someone.say(word)
-    lines = someone.push()
-    assert "SUCCEEDED" in lines[-1], lines
-    return someone.live()
-
-
 def delete(someone, part) -> None:
     """Delete a resource of the stack as a person would."""
     stacks = someone.client("cloudformation")
@@ -66,8 +58,8 @@ def delete(someone, part) -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_part_that_somebody_has_deleted_comes_back(quick, part):
     """A person's choice of a version stands, unless it has gone, too."""
-    old, _ = released(quick, "old"), released(quick, "new")
-    quick.client("lambda").update_alias(FunctionName="hello_user", Name="live", FunctionVersion=old)
+    old, _ = quick.release("old"), quick.release("new")
+    quick.move_live(old)
     delete(quick, part)
     assert part == "FirstVersion" or f"has deleted it: {part}" in quick.up()
     assert quick.message() == ("new" if part in ("Function", "LiveAlias") else "old")
@@ -77,7 +69,7 @@ def test_part_that_somebody_has_deleted_comes_back(quick, part):
 
 
 def test_parts_that_somebody_has_deleted_come_back(quick):
-    released(quick, "whole")
+    quick.release("whole")
     for part in ("Function", "Api", "BuildRole", "FunctionLogs"):
         delete(quick, part)
     quick.say("lost")
@@ -128,8 +120,8 @@ def files_of(someone) -> dict[str, str]:
 
 
 def test_rollback_and_the_log_outlive_a_kill(quick):
-    old, _ = released(quick, "old"), released(quick, "new")
-    quick.client("lambda").update_alias(FunctionName="hello_user", Name="live", FunctionVersion=old)
+    old, _ = quick.release("old"), quick.release("new")
+    quick.move_live(old)
     power_cut(quick)
     assert (quick.live(), quick.message()) == (old, "old")
     stream = {"logStreamNames": [quick.builds()[-1]["id"]]}
@@ -140,7 +132,7 @@ def test_rollback_and_the_log_outlive_a_kill(quick):
 
 
 def test_power_cut_leaves_what_up_can_mend(quick):
-    released(quick, "whole")
+    quick.release("whole")
     blobs = (quick.clone / ".sandbox" / "account" / "state" / "lambda-blobs").iterdir()
     newest = max(blobs, key=lambda blob: blob.stat().st_mtime)
     said = power_cut(
@@ -157,7 +149,7 @@ def test_power_cut_leaves_what_up_can_mend(quick):
 
 @pytest.mark.long
 def test_up_mends_whichever_file_a_power_cut_has_emptied(quick):
-    released(quick, "whole")
+    quick.release("whole")
     done = set()
     while left := {kind: name for kind, name in files_of(quick).items() if kind not in done}:
         kind, name = next(iter(left.items()))

@@ -160,7 +160,7 @@ def test_moved_clone_comes_back_and_leaves_nothing_behind(owner):
 def test_down_during_a_build_ends_the_push_and_up_starts_while_it_still_deletes(owner, tmp_path):
     mark = tmp_path / "pid"
     owner.say("down", f"echo $$ > '{mark}'; {SLOW}")
-    push = owner.start_push(stderr=subprocess.PIPE, text=True)
+    push = owner.start_push(stderr=subprocess.PIPE)
     owner.wait_for(mark.exists)
     script = (
         "import os, time\n"
@@ -174,14 +174,8 @@ def test_down_during_a_build_ends_the_push_and_up_starts_while_it_still_deletes(
         "place.delete = slow\n"
         "raise SystemExit(main(['down']))\n"
     )
-    down = subprocess.Popen(
-        [owner.clone / ".sandbox" / "venv" / "bin" / "python", "-c", script],
-        cwd=owner.clone,
-        env=owner.env,
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    python = owner.clone / ".sandbox" / "venv" / "bin" / "python"
+    down = owner.start(python, "-c", script, stderr=subprocess.PIPE)
     owner.wait_for((tmp_path / "deletes").exists)
     said = push.communicate(timeout=TIMEOUT)[1]
     assert (

@@ -101,7 +101,7 @@ def unplant(someone):
 def test_build_sees_nothing_of_the_student(quick):
     env = plant(quick)
     try:
-        quick.say(
+        quick.run(
             "prints all",
             "env",
             "export -p",
@@ -128,7 +128,7 @@ def test_build_sees_nothing_of_the_student(quick):
 
 def test_build_without_the_endpoint_variable_stays_on_this_machine(quick, listener):
     url, accepted = listener
-    quick.say(
+    quick.run(
         "asks",
         f"HTTPS_PROXY={url} https_proxy={url} env -u AWS_ENDPOINT_URL aws sts get-caller-identity",
         f"HTTPS_PROXY={url} https_proxy={url} "
@@ -250,7 +250,7 @@ def test_build_with_the_key_test_is_refused(quick):
     calls = "sts get-caller-identity", "lambda list-functions", "iam list-users"
     keys = "AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY=x AWS_SESSION_TOKEN= aws {} || echo refused"
     commands = [keys.format(key, call) for key in ("test", "000000000000") for call in calls]
-    quick.say("root", *commands)
+    quick.run("root", *commands)
     assert "SUCCEEDED" in quick.push()[-1]
     assert quick.log().count("\nrefused\n") == len(commands)
 
@@ -258,7 +258,7 @@ def test_build_with_the_key_test_is_refused(quick):
 def test_configuration_that_a_build_writes_is_read_by_nobody_else(quick, listener):
     """Neither by the next build nor by `up`, which would then ask the real AWS hosts."""
     url, accepted = listener
-    quick.say(
+    quick.run(
         "writes",
         "aws configure set default.ignore_configured_endpoint_urls true",
         f"aws configure set default.endpoint_url {url}",
@@ -267,7 +267,7 @@ def test_configuration_that_a_build_writes_is_read_by_nobody_else(quick, listene
     )
     assert "SUCCEEDED" in quick.push()[-1], quick.log()
     env = quick.env | dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY"), url)
-    quick.say("reads", 'cat "$AWS_CONFIG_FILE"', f"HTTPS_PROXY={url} aws sts get-caller-identity")
+    quick.run("reads", 'cat "$AWS_CONFIG_FILE"', f"HTTPS_PROXY={url} aws sts get-caller-identity")
     said = quick.type("git", "push", "sandbox", env=env).stderr
     assert "SUCCEEDED" in said
     assert "ignore_configured" not in quick.log() and "eu-west-1" not in quick.log()
@@ -277,7 +277,7 @@ def test_configuration_that_a_build_writes_is_read_by_nobody_else(quick, listene
 
 def test_programs_and_hooks_that_a_build_has_changed_are_made_anew(quick):
     """The next build, and the next push, run what the sandbox has put there."""
-    quick.say(
+    quick.run(
         "changes",
         "printf '#!/bin/sh\ntouch ~/../../ran-it\n' > ../spoilt; chmod +x ../spoilt",
         'cp ../spoilt "$(dirname "$(command -v aws)")/ls"',
@@ -286,7 +286,7 @@ def test_programs_and_hooks_that_a_build_has_changed_are_made_anew(quick):
         "aws --version",
     )
     assert "SUCCEEDED" in quick.push()[-1], quick.log()
-    quick.say("as ever", "ls", 'test ! -e "$(dirname "$(command -v aws)")/ls"')
+    quick.run("as ever", "ls", 'test ! -e "$(dirname "$(command -v aws)")/ls"')
     assert "SUCCEEDED" in quick.push()[-1], quick.log()
     assert not [*quick.clone.rglob("ran-it")]
 

@@ -46,75 +46,42 @@ def lines_of_up(someone, code=0):
     return [line.removeprefix("[sandbox] ") for line in said if "[Container]" not in line]
 
 
-def typed(line, number):
-    """Return the words of a command that a line names in backticks."""
-    return re.findall(r"`git ([^`]+)`", line)[number].split()
-
-
-def test_up_behind_the_fork_names_commands_that_work(quick):
+def test_up_behind_the_fork_says_how_to_go_on(quick):
+    """Whether what is advised works: see fork/test_repository.py."""
     first = quick.say("first of two")
-    quick.push()
     quick.say("second of two")
     quick.push()
-    for number in (0, 1):  # to the fork, then back to the clone
-        quick.git("reset", "-q", "--hard", first)
-        [line] = [line for line in lines_of_up(quick) if "behind the fork's main" in line]
-        quick.git("push", "sandbox", code=1)  # what is not advised is refused
-        quick.git(*typed(line, number))
-        assert not [line for line in lines_of_up(quick) if "Your HEAD" in line]
+    quick.git("reset", "-q", "--hard", first)
+    [line] = [line for line in lines_of_up(quick) if "behind the fork's main" in line]
+    assert line.startswith(f"Your HEAD is at {first[:7]}, ")
+    quick.git("pull", "-q", "--ff-only", "sandbox", "main")
+    assert not [line for line in lines_of_up(quick) if "Your HEAD" in line]
 
 
-def test_up_beside_the_fork_names_commands_that_work(quick):
-    quick.say("common")
-    quick.push()
-    quick.write("theirs.txt", "")
-    quick.commit("In the fork")
-    quick.push()
-    quick.git("reset", "-q", "--hard", "HEAD~1")
-    quick.write("mine.txt", "")
-    mine = quick.commit("In the clone")
-    for number in (0, 1):  # on top, then instead
-        quick.git("reset", "-q", "--hard", mine)
-        [line] = [line for line in lines_of_up(quick) if "beside the fork's main" in line]
-        quick.git("push", "sandbox", code=1)
-        quick.git(*typed(line, number))
-        quick.git("push", "sandbox")
-        assert not [line for line in lines_of_up(quick) if "Your HEAD" in line]
-        assert (quick.clone / "theirs.txt").exists() is (number == 0)
-
-
-def test_up_ahead_on_another_branch_names_a_command_that_builds(quick):
-    quick.git("checkout", "-q", "-b", "aside")
-    commit = quick.say("from aside")
-    [line] = [line for line in lines_of_up(quick) if "ahead of the fork's main" in line]
-    quick.git(*typed(line, 0))
-    assert quick.builds()[-1]["commit"] == commit
-    quick.git("checkout", "-q", "-B", "main")
-
-
-def test_up_says_which_settings_the_next_build_publishes(quick):
+def test_change_of_the_template_moves_nothing_and_comes_with_the_next_build(quick):
+    """Nor does a change of the alias itself; `up` says which settings the next build publishes."""
     quick.say("with settings")
     quick.push()
-    text = (quick.clone / "template.yml").read_text()
+    text, version = (quick.clone / "template.yml").read_text(), quick.live()
 
-    def memory_of_live():
-        client = quick.client("lambda")
-        found = client.get_function_configuration(FunctionName="hello_user", Qualifier="live")
-        return found["MemorySize"]
+    def memory(**qualifier):
+        function = {"FunctionName": "hello_user", **qualifier}
+        return quick.client("lambda").get_function_configuration(**function)["MemorySize"]
 
-    before = memory_of_live()
-    said = f"The next build publishes MemorySize 512 (version {quick.live()}, which is live, has "
+    before = memory(Qualifier="live")
+    said = f"The next build publishes MemorySize 512 (version {version}, which is live, has "
     try:
         properties = "    Properties:\n      FunctionName: hello_user\n"
-        settings = text.replace(f"      MemorySize: {before}\n", "")
-        assert properties in settings
-        quick.write(
-            "template.yml", settings.replace(properties, f"{properties}      MemorySize: 512\n")
-        )
+        changed = text.replace(f"      MemorySize: {before}\n", "")
+        assert properties in changed
+        changed = changed.replace(properties, f"{properties}      MemorySize: 512\n")
+        alias = "      Name: live\n"
+        quick.write("template.yml", changed.replace(alias, f"{alias}      Description: moved\n"))
         assert [line for line in lines_of_up(quick) if line.startswith(f"{said}{before}): `")]
-        assert memory_of_live() == before
+        assert (memory(), memory(Qualifier="live"), quick.live()) == (512, before, version)
+        assert quick.message() == "with settings"
         quick.sandbox("build")
-        assert memory_of_live() == 512
+        assert memory(Qualifier="live") == 512
         assert not [line for line in lines_of_up(quick) if "The next build publishes" in line]
     finally:
         quick.write("template.yml", text)

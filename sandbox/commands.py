@@ -60,6 +60,9 @@ def up(_: argparse.Namespace) -> int:
         repository.make()
         if git("status", "--porcelain").stdout.strip():
             say("You have changes that are not committed: no push and no build contains them")
+        for name in ("user.name", "user.email"):
+            if not git("config", name, check=False).stdout.strip():
+                say(f"git wants your {name} for a commit: type `git config --global {name} …`")
         repository.push_head()
         place.note()
     for path in records.unreadable():

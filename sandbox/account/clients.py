@@ -13,8 +13,8 @@ from typing import Any
 from sandbox.account import keys
 from sandbox.account.emulator import REGION, endpoint
 from sandbox.laptop.files import delete, write
-from sandbox.laptop.paths import ACCOUNT, PYTHON
-from sandbox.laptop.processes import clean_environment, run
+from sandbox.laptop.paths import ACCOUNT
+from sandbox.laptop.processes import AWS_CLI, clean_environment, run
 
 MAKING = threading.Lock()  # a session makes one client at a time
 
@@ -48,7 +48,7 @@ def aws_environment(credentials: Mapping[str, str], folder: Path | None = None) 
 def aws(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run the real AWS CLI against the account, as its root."""
     env = clean_environment(ACCOUNT / "home") | aws_environment(keys.variables(keys.ROOT))
-    return run(PYTHON, "-I", "-m", "awscli", *arguments, env=env, check=check)
+    return run(*AWS_CLI, *arguments, env=env, check=check)
 
 
 def client(service: str, credentials: Mapping[str, str] | None = None) -> Any:

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from sandbox.laptop.files import write_programs
-from sandbox.laptop.paths import PYTHON
+from sandbox.laptop.processes import AWS_CLI
 
 # CodeBuild's images have the AWS CLI in version 2, PyPI has version 1. Of the options that only
 # version 2 knows, these ask for what version 1 does anyway, and are dropped.
@@ -27,10 +27,10 @@ while [ "$left" -gt 0 ]; do
   shift
   left=$((left - 1))
 done
-exec {python} -I -m awscli "$@"
+exec {aws} "$@"
 """
 
 
 def make(folder: Path) -> None:
     """See to it that the programs are in a folder, as we know them, and nothing else."""
-    write_programs(folder, {"aws": AWS.format(python=shlex.quote(str(PYTHON)))})
+    write_programs(folder, {"aws": AWS.format(aws=shlex.join(AWS_CLI))})

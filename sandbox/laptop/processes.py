@@ -25,6 +25,7 @@ OWN_VARIABLES = (
     *("HOME", "PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "NO_COLOR"),
     *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "UV_CACHE_DIR", "PIP_CACHE_DIR"),
 )
+AWS_CLI = [str(PYTHON), "-I", str(PYTHON.with_name("aws"))]  # a tenth quicker than -m awscli
 SYSTEM_PATH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
 
 

@@ -49,7 +49,7 @@ def shared_quick(tmp_path_factory):
 def green(shared_quick):
     """The shared student, whose last build is green when a file begins."""
     shared_quick.revive()
-    if shared_quick.builds()[-1]["status"] != "SUCCEEDED":
+    if not shared_quick.buildspec or shared_quick.builds()[-1]["status"] != "SUCCEEDED":
         shared_quick.be_green()
     return shared_quick
 

@@ -260,7 +260,7 @@ aws lambda update-alias --function-name hello_user --name live --function-versio
 class Quick(Student):
     """A student whose builds install nothing, test with doctest, and release in two calls."""
 
-    buildspec = ""  # what was had last, but for what a test has changed for itself
+    buildspec = ""  # what releases, as it was had last; nothing after `run`
 
     def __init__(self, folder, settings=None, name="my clone"):
         """Clone, and have only the tutorial's own files in git: a checkout of all takes long."""
@@ -275,7 +275,7 @@ class Quick(Student):
 
     def be_quick(self) -> None:
         """Have quick builds again, if others were had meanwhile."""
-        if self.buildspec != QUICK:
+        if self.buildspec not in ("", QUICK):
             self.be_green()
 
     def be_green(self) -> None:
@@ -298,7 +298,7 @@ class Quick(Student):
 
     def run(self, word: str, *commands: str) -> str:
         """Commit, in a word, a buildspec with commands that releases nothing: a push is shorter."""
-        self.buildspec = QUICK
+        self.buildspec = ""
         self.write("requirements.txt", "iniconfig==2.3.1\n")
         listed = "".join(f"      - {json.dumps(command)}\n" for command in commands)
         self.write("buildspec.yml", f"version: 0.2\nphases:\n  pre_build:\n    commands:\n{listed}")

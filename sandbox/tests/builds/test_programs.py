@@ -24,20 +24,20 @@ from sandbox.laptop.paths import ROOT
 )
 def test_options_of_version_2_that_ask_for_nothing_new_are_dropped(tmp_path, given, passed):
     program = tmp_path / "aws"
-    program.write_text(programs.AWS.format(python="printf '%s|'"))
+    program.write_text(programs.AWS.format(aws="printf '%s|' aws"))
     said = subprocess.run(
         ["sh", program, *given.split()], capture_output=True, text=True, timeout=30
     )
-    assert said.stdout.split("|") == ["-I", "-m", "awscli", *passed.split(), ""]
+    assert said.stdout.split("|") == ["aws", *passed.split(), ""]
 
 
 def test_arguments_stay_whole_and_in_order(tmp_path):
     program = tmp_path / "aws"
-    program.write_text(programs.AWS.format(python="printf '%s|'"))
+    program.write_text(programs.AWS.format(aws="printf '%s|' aws"))
     words = ["a  b", "", "*", "'", '"$(x)"', "--no-cli-pager", "\\", "a\nb"]
     said = subprocess.run(["sh", program, *words], capture_output=True, text=True, timeout=30)
     words.remove("--no-cli-pager")
-    assert said.stdout == "".join(f"{word}|" for word in ["-I", "-m", "awscli", *words])
+    assert said.stdout == "".join(f"{word}|" for word in ["aws", *words])
 
 
 def test_build_finds_the_history_at_its_remote_and_cannot_push(quick):

@@ -118,12 +118,6 @@ def lend(registry: Mapping[str, str]) -> Path:
     return EMPTY
 
 
-def forget() -> None:
-    """Have both environments made anew, whatever they look like."""
-    for venv in (EMPTY, FULL):
-        note_of(venv).unlink(missing_ok=True)
-
-
 def mend() -> None:
     """Make each environment anew that is not as it was made."""
     files.make_folder(PACKAGES)

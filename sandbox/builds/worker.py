@@ -91,7 +91,6 @@ def run_build(build: Build) -> None:
     """Run one build to its end, whatever happens in it."""
     if build.status == "IN_PROGRESS":  # its worker has died
         queue.end_leftovers(build)
-        packages.forget()  # what has survived the kill may still write into them
         outcome = Outcome("FAULT", build.phase, "the build's process was killed")
     else:
         build, outcome = run(build)

@@ -252,6 +252,7 @@ def check_out(commit: str, folder: Path, origin: str, depth: int) -> None:
         ["config", "remote.origin.uploadpack", f"{TRUSTING} upload-pack"],
         ["config", f"url.{FORK.as_uri()}.insteadOf", origin or FORK.as_uri()],
         ["fetch", "-q", "--no-tags", *how, "origin", commit, *all_refs],
-        ["-c", "advice.detachedHead=false", "checkout", "-q", commit],
+        # As many files at once as there are cores: of a red push it is a twentieth.
+        ["-c", "checkout.workers=0", "-c", "advice.detachedHead=false", "checkout", "-q", commit],
     ):
         run("git", *arguments, env=env, cwd=folder)

@@ -8,8 +8,8 @@ import pytest
 HERE = Path(__file__).parent
 # What takes longest comes first, so that at the end no worker has one of these all alone.
 LONGEST = (
-    *("faults", "readme", "path", "live", "packages", "pip", "security", "browser", "verdict"),
-    *("screen", "releases", "smoke", "settings"),
+    *("path", "faults", "readme", "browser", "live", "gone", "packages", "pip", "verdict"),
+    *("security", "settings", "differences", "moved", "pages", "smoke", "screen", "releases"),
 )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from dataclasses import dataclass
 
 from sandbox.account import state
 from sandbox.account.clients import client
@@ -18,46 +17,22 @@ THROTTLED = 503  # what API Gateway answers when a function's concurrency is use
 TIMED_OUT = " Task timed out after "
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a request without a query gets; `reason` and `log` (a group) say why it fails.
-
-    A status of 0 is none.
-    """
-
-    status: int
-    reason: str = ""
-    log: str = ""
-
-    @property
-    def failed(self) -> bool:
-        return not self.status or self.status >= 500
-
-    def __str__(self) -> str:
-        if not self.status:
-            return f"it does not answer: {self.reason}"
-        if not self.failed:
-            return f"it answers {self.status}"
-        reason = self.reason or NO_ERROR
-        return f"it answers {self.status}: {reason} (log group {self.log})"
-
-
-def ask() -> Answer:
-    """Send one request to the endpoint."""
+def trouble() -> str:
+    """Send one request without a query to the endpoint; return what is wrong, or nothing."""
     import urllib.error
 
     since = int(time.time() * 1000)
     try:
-        with direct().open(url(), timeout=30) as answer:
-            return Answer(answer.status)
+        direct().open(url(), timeout=30).close()
     except urllib.error.HTTPError as error:
-        if error.code < 500:
-            return Answer(error.code)
-        throttled = "its concurrency is used up" if error.code == THROTTLED else ""
-        group = state.ask().log_group
-        return Answer(error.code, last_error(group, since) or throttled, group)
+        if error.code >= 500:
+            throttled = "its concurrency is used up" if error.code == THROTTLED else NO_ERROR
+            group = state.ask().log_group
+            reason = last_error(group, since) or throttled
+            return f"it answers {error.code}: {reason} (log group {group})"
     except OSError as error:
-        return Answer(0, str(error))
+        return f"it does not answer: {error}"
+    return ""
 
 
 def last_error(group: str, since: int) -> str:

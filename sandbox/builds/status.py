@@ -20,9 +20,8 @@ def show() -> bool:
         print(f"account   running on 127.0.0.1:{state['port']} (pid {state['pid']})")
         print(f"live      version {live.version} ({follow.named(live.description)})")
         print(f"endpoint  {stack.url()}")
-        answer = endpoint.ask()
-        if answer.failed:
-            print(f"          {harmless(str(answer))}")
+        if trouble := endpoint.trouble():
+            print(f"          {harmless(trouble)}")
         for project in stack.projects():
             newest = records.newest(project.name)
             how = f"build {newest.number} {newest.status}" if newest else "no build yet"

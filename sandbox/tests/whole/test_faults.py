@@ -610,21 +610,6 @@ def test_record_that_cannot_be_read_is_named_and_passed_over(quick):
     is_back(quick, "and after it")
 
 
-def test_account_that_died_in_a_test_is_started_for_the_next_one(quick, capsys):
-    """What the fixture `quick` does before each test."""
-    log = quick.clone / ".sandbox" / "account" / "ministack.log"
-    with open(log, "a") as stream:
-        stream.write("the reason why it died\n")
-    quick.revive()
-    assert capsys.readouterr().out == ""  # it lives
-    pid = quick.account()["pid"]
-    os.kill(pid, signal.SIGKILL)
-    quick.wait_for(lambda: not quick.lives())
-    quick.revive()
-    assert "the reason why it died" in capsys.readouterr().out
-    assert quick.account()["pid"] != pid and quick.get()[0] == 200
-
-
 def test_interrupted_up_speaks_of_no_build_before_there_is_one(newcomer):
     up = newcomer.start(PYTHON, "-m", "sandbox", "up", stderr=subprocess.PIPE)
     while "Installing uv" not in up.stderr.readline():

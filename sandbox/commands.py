@@ -60,9 +60,6 @@ def up(_: argparse.Namespace) -> int:
         repository.make()
         if git("status", "--porcelain").stdout.strip():
             say("You have changes that are not committed: no push and no build contains them")
-        for name in ("user.name", "user.email"):
-            if not git("config", name, check=False).stdout.strip():
-                say(f"git wants your {name} for a commit: type `git config --global {name} …`")
         repository.push_head()
         place.note()
     for path in records.unreadable():
@@ -76,6 +73,9 @@ def up(_: argparse.Namespace) -> int:
     print(stack.url())
     print(f'Try it: curl "{stack.url()}?user=CI%20CD%20Developer"')
     print(f"Look at it: {key.address()}")
+    for name in ("user.name", "user.email"):
+        if not git("config", name, check=False).stdout.strip():
+            say(f"git wants your {name} for commits: type `git config --global {name} 'yours'`")
     return 0 if status == "SUCCEEDED" else 1
 
 

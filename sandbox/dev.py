@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox import Mistake
 from sandbox.laptop import bootstrap, paths
+from sandbox.laptop.terminal import say
 
 if TYPE_CHECKING:
     import argparse
@@ -28,18 +30,18 @@ def test(arguments: argparse.Namespace) -> int:
             )
     words = ["-m", "pytest", "-p", "no:cacheprovider", *arguments.pytest]
     if named and not any(Path(name).resolve().is_relative_to(OURS) for name in named):
-        python = bootstrap.students_python()
-        words.insert(0, "-B")  # nothing is left beside the student's files
-    else:
-        bootstrap.add_test_packages()
-        python = paths.PYTHON
+        # -B: nothing is left beside the student's files.
+        if status := subprocess.call([str(bootstrap.students_python()), "-B", *words]):
+            say("hint: mend what it says, then type the same again")
+        raise SystemExit(status)
+    bootstrap.add_test_packages()
     os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(paths.FOLDER / "hypothesis")
     if not named:
         # Pushes wait for the disk and for each other: five processes keep two cores busy, each with
         # its own sandbox, and take the files in the order of sandbox/conftest.py.
         words += ["test_hello_world.py", "sandbox", "-n", "5", "--dist", "loadfile"]
         words += ["--no-loadscope-reorder"]
-    os.execv(python, [str(python), *words])
+    os.execv(paths.PYTHON, [str(paths.PYTHON), *words])
 
 
 def benchmark(arguments: argparse.Namespace) -> int:

@@ -252,7 +252,7 @@ def test_reference_shows_commands_that_aws_takes(aws_account, tmp_path):
     ("env", "aws", "said"),
     [
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "true", "STOP: open a new terminal"),
-        ({}, "false", "STOP: aws login, then this again"),
+        ({}, "false", "STOP: aws login (version 2), then this again"),
     ],
     ids=["in the laptop's terminal", "logged out"],
 )

@@ -27,7 +27,7 @@ def submit(lines: Iterable[bytes], submitted: list[Build]) -> None:
         commit = repository.commit_of(push.after) or ""
         refusal = webhook.refusal(push, [g for each in projects for g in each.filter_groups])
         if not commit and not refusal:
-            refusal = webhook.Refusal("it is no commit")
+            refusal = "it is no commit"
         if refusal:
             told += why(push, refusal)
             continue
@@ -67,10 +67,10 @@ def start(wanted: str | None = None) -> Build:
     return queue.submit(project, commit, wanted, "root")
 
 
-def why(push: webhook.Push, refusal: webhook.Refusal) -> list[str]:
+def why(push: webhook.Push, refusal: str) -> list[str]:
     """Return why a push is not built, and what to type instead if there is something."""
-    said = [f"{push.shown} is not built: {refusal.reason}"]
-    if "HEAD_REF" in refusal.kinds and push.ref.startswith("refs/heads/"):
+    said = [f"{push.shown} is not built: {refusal}"]
+    if "filter HEAD_REF " in refusal and push.ref.startswith("refs/heads/"):
         branch = push.shown.replace("refs/heads/", "", 1)
         way = f"git checkout main && git merge {branch}"
         if not git("for-each-ref", "refs/heads/main", "refs/remotes/origin/main").stdout:

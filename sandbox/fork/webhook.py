@@ -28,49 +28,36 @@ class Push:
         return shlex.quote(one_line(self.ref))
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """Why the webhook does not build a push; `kinds` are the types of the filters it failed."""
-
-    reason: str
-    kinds: frozenset[str] = frozenset()
-
-
 def read(lines: Iterable[bytes]) -> list[Push]:
     """Read what git gives a post-receive hook on stdin; a ref's name may be no text."""
     return [Push(*os.fsdecode(line.rstrip(b"\n")).split(" ", 2)) for line in lines if line.strip()]
 
 
-def refusal(push: Push, groups: Iterable[Iterable[Mapping[str, Any]]]) -> Refusal | None:
-    """Return why the webhook does not build a push, or None if it does.
+def refusal(push: Push, groups: Iterable[Iterable[Mapping[str, Any]]]) -> str:
+    """Return why the webhook does not build a push, or nothing if it does.
 
     One group must match with all its filters; patterns are regular expressions that may match
     anywhere, except EVENT, which is a list:
     https://docs.aws.amazon.com/codebuild/latest/userguide/github-webhook.html
     """
     if push.after == NO_COMMIT:
-        return Refusal("it was deleted, which leaves nothing to build")
-    failed: dict[str, str] = {}  # the reason, and the type of its filter
+        return "it was deleted, which leaves nothing to build"
+    failed = []
     for group in groups:
-        for item in group:
-            reason = unmet(push, item)
-            if reason:
-                failed[reason] = str(item.get("Type"))
-                break
-        else:
-            return None
-    if not failed:
-        return Refusal("the project in template.yml has no webhook")
-    return Refusal(" and ".join(failed), frozenset(failed.values()))
+        reason = next(filter(None, (unmet(push, item) for item in group)), "")
+        if not reason:
+            return ""
+        failed.append(reason)
+    return " and ".join(dict.fromkeys(failed)) or "the project in template.yml has no webhook"
 
 
-def unmet(push: Push, item: Mapping[str, Any]) -> str | None:
-    """Return how a push fails one filter of the webhook, or None if it passes."""
+def unmet(push: Push, item: Mapping[str, Any]) -> str:
+    """Return how a push fails one filter of the webhook, or nothing if it passes."""
     kind, pattern = item.get("Type"), str(item.get("Pattern", ""))
     named = f"the webhook's filter {kind} {pattern} in template.yml"
     if kind == "EVENT":
         events = re.split(r"\s*,\s*", pattern)
-        return None if "PUSH" in events else f"{named} leaves pushes out"
+        return "" if "PUSH" in events else f"{named} leaves pushes out"
     if kind == "HEAD_REF":
         texts = [push.ref]
     elif kind == "COMMIT_MESSAGE":
@@ -86,7 +73,7 @@ def unmet(push: Push, item: Mapping[str, Any]) -> str | None:
         return f"{named} is no regular expression ({error})"
     if str(item.get("ExcludeMatchedPattern", False)).lower() == "true":
         met = not met
-    return None if met else f"{named} does not let it through"
+    return "" if met else f"{named} does not let it through"
 
 
 def changed_files(push: Push) -> list[str]:

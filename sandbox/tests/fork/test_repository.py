@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.builds import pushes
 from sandbox.fork import repository
-from sandbox.fork.webhook import Push, Refusal
+from sandbox.fork.webhook import Push
 from sandbox.laptop import processes
 from students import in_a_terminal
 
@@ -272,8 +272,9 @@ def test_branch_that_is_not_built_has_a_hint_that_works(clone, branch, hint):
     git(clone, "branch", "-m", branch)
     git(clone, "branch", "feature")
     push = Push("a" * 40, "b" * 40, "refs/heads/feature")
-    said = pushes.why(push, Refusal("so", frozenset({"HEAD_REF"})))
-    assert said == ["refs/heads/feature is not built: so", f"hint: type `{hint}`"]
+    reason = "the webhook's filter HEAD_REF x does not let it through"
+    said = [f"refs/heads/feature is not built: {reason}", f"hint: type `{hint}`"]
+    assert pushes.why(push, reason) == said
 
 
 def typed(line, number):

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sandbox import Mistake
-from sandbox.account import function_limits, state, template
+from sandbox.account import state
 from sandbox.account.clients import aws, client
 from sandbox.account.emulator import ACCOUNT_ID, REGION, endpoint
-from sandbox.codebuild.project import Project
+from sandbox.codebuild.project import Project, filter_groups, passed_over
 from sandbox.laptop.paths import TEMPLATE
 from sandbox.laptop.processes import git
 from sandbox.laptop.terminal import say
@@ -21,6 +21,8 @@ CONNECTION = f"arn:aws:codeconnections:{REGION}:{ACCOUNT_ID}:connection/laptop"
 
 def deploy() -> None:
     """Deploy template.yml with the same command as on AWS; raises Mistake with its reasons."""
+    from sandbox.account import template  # which a push need not wait for
+
     with contextlib.suppress(*template.BROKEN):  # which CloudFormation says in its own words
         check(template.load(TEMPLATE.read_text(encoding="utf-8")))
     if gone := state.mend().gone:
@@ -51,6 +53,8 @@ def not_deployed(reasons: list[str]) -> Mistake:
 
 def check(found: Mapping[str, Any]) -> None:
     """Raise Mistake for what Lambda would refuse and MiniStack would not."""
+    from sandbox.account import function_limits
+
     for name, resource in found["Resources"].items():
         is_lambda_s = str(resource.get("Type")).startswith("AWS::Lambda::")
         refusal = is_lambda_s and function_limits.refusal(resource.get("Properties") or {})
@@ -142,6 +146,6 @@ def read_project(found: Mapping[str, Any]) -> Project:
         variables=tuple(found["environment"].get("environmentVariables", [])),
         artifacts="/".join(filter(None, place)) if to.get("type") == "S3" else "",
         log_group=logs.get("GroupName") or f"/aws/codebuild/{found['name']}",
-        filter_groups=tuple(template.filter_groups(properties)),
-        passed_over=template.passed_over(properties),
+        filter_groups=tuple(filter_groups(properties)),
+        passed_over=passed_over(properties),
     )

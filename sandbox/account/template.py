@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -20,18 +20,6 @@ BROKEN = (
     AttributeError,
     StopIteration,
 )
-
-# Of the build project; README.md says of machine and image that they are the laptop's.
-HONOURED = {
-    *("Name", "Description", "Tags", "ServiceRole", "TimeoutInMinutes", "SourceVersion"),
-    *("Source.Type", "Source.Location", "Source.GitCloneDepth", "Source.BuildSpec", "Source.Auth"),
-    "Source.BuildStatusConfig",  # what GitHub shows
-    *("Environment.Type", "Environment.ComputeType", "Environment.Image"),
-    *("Environment.ImagePullCredentialsType", "Environment.EnvironmentVariables", "Artifacts"),
-    *("LogsConfig.CloudWatchLogs.Status", "LogsConfig.CloudWatchLogs.GroupName"),
-    *("Triggers.Webhook", "Triggers.FilterGroups"),
-}
-OFF = ("none", "false", "disabled", "no_cache", "private", "[]", "")
 
 
 class TemplateLoader(LOADER):  # type: ignore[misc, valid-type]  # libyaml's, if it is there
@@ -62,36 +50,6 @@ def project_properties(template: Mapping[str, Any]) -> dict[str, Any]:
         for resource in template["Resources"].values()
         if resource["Type"] == "AWS::CodeBuild::Project"
     )
-
-
-def passed_over(properties: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the properties of a build project that are set, and that no build here honours."""
-    return tuple(name for name in settings(properties) if name not in HONOURED)
-
-
-def settings(value: Any, name: str = "") -> Iterator[str]:
-    """Yield the names, as Source.Type, of what is set; what is off or left out is not."""
-    parts = value if isinstance(value, dict) else {}
-    if not name or any(known.startswith(f"{name}.") for known in HONOURED):
-        for key, inner in parts.items():
-            yield from settings(inner, f"{name}.{key}".lstrip("."))
-    elif is_on(value):
-        yield name
-
-
-def is_on(value: Any) -> bool:
-    """Tell whether a property says more than that something is off, or is left out."""
-    if isinstance(value, dict):
-        return any(map(is_on, value.values()))
-    return str(value).lower() not in OFF
-
-
-def filter_groups(properties: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
-    """Return the filter groups of a build project's webhook; one without filters is for all."""
-    triggers = properties.get("Triggers") or {}
-    webhook = str(triggers.get("Webhook", "")).lower()
-    groups = [] if webhook == "false" else list(triggers.get("FilterGroups") or [])
-    return groups or ([[]] if webhook == "true" else [])
 
 
 def buildspec_of_project() -> str:

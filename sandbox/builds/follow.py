@@ -42,7 +42,7 @@ def to_its_end(build: Build, out: TextIO, coloured: bool = False) -> Build:
                 screen.end()
                 return known
             screen.sign()
-            time.sleep(0.02)
+            time.sleep(0.01)
             if time.monotonic() < look_at:
                 continue
             look_at = time.monotonic() + LOOK

@@ -9,10 +9,13 @@ import glob
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sandbox.codebuild.buildspec import Files
 from sandbox.codebuild.log import Log
-from sandbox.codebuild.part import Part
+
+if TYPE_CHECKING:
+    from sandbox.codebuild.part import Part
 
 ALLOW = "allow it in BuildRole of template.yml, then type `python3 -m sandbox up`"
 SHOWN = 20  # names

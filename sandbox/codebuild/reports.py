@@ -9,13 +9,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from sandbox.codebuild import artifacts
 from sandbox.codebuild.artifacts import Find
 from sandbox.codebuild.buildspec import READ_HERE, ReportGroup
 from sandbox.codebuild.log import Log
-from sandbox.codebuild.part import Part
 from sandbox.codebuild.project import Project
+
+if TYPE_CHECKING:
+    from sandbox.codebuild.part import Part
 
 OTHER_FORMATS = ("CUCUMBERJSON", "NUNITXML", "NUNIT3XML", "TESTNGXML", "VISUALSTUDIOTRX")
 COVERAGE_FORMATS = ("CLOVERXML", "COBERTURAXML", "JACOCOXML", "SIMPLECOV")

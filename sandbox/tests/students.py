@@ -11,12 +11,15 @@ import pty
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 import urllib.error
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from clones import PYTHON, TIMEOUT, WAITS, Clone, caches
 from sandbox.laptop import paths, processes
@@ -59,10 +62,11 @@ def keeping() -> str:
 MEASURE = """
 import atexit, contextlib, sys
 sys.path.append({site!r})
-import coverage
-_measured = coverage.Coverage(data_file={data!r}, data_suffix=True, config_file={config!r})
-_measured.set_option("run:patch", ["_exit", "execv"])  # not those that it starts: they come here
-_measured.start()
+with contextlib.suppress(ImportError):  # another user may not read it
+    import coverage
+    _measured = coverage.Coverage(data_file={data!r}, data_suffix=True, config_file={config!r})
+    _measured.set_option("run:patch", ["_exit", "execv"])  # what it starts comes here, too
+    _measured.start()
 @atexit.register
 def _end():
     with contextlib.suppress(Exception):  # some tests fill the disk
@@ -175,8 +179,6 @@ class Student(Clone):
 
     def processes(self) -> list[str]:
         """Return the command lines of what runs out of this clone's .sandbox/."""
-        import psutil
-
         lines = [
             " ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])
         ]
@@ -198,6 +200,10 @@ class Student(Clone):
         Where many files were deleted, each new one takes longer for some minutes: see
         benchmark.py.
         """
+        if measures() and self.lives():  # one that is killed does not say what it has run
+            pid = self.account()["pid"]
+            os.kill(pid, signal.SIGTERM)
+            processes.wait([psutil.Process(pid)])
         path = f"{keeping()}{os.pathsep}{self.env['PATH']}"
         self.sandbox("down", code=None, env=self.env | {"PATH": path})
         outside = paths.outside(self.clone.resolve())
@@ -208,8 +214,6 @@ class Student(Clone):
 
 def lives(pid: int) -> bool:
     """Tell whether there is a process of that number, and lives."""
-    import psutil
-
     with contextlib.suppress(psutil.Error):
         return processes.lives(psutil.Process(pid))
     return False

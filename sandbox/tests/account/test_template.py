@@ -11,11 +11,10 @@ import yaml
 
 from sandbox.account.template import (
     TemplateLoader,
-    filter_groups,
     load,
-    passed_over,
     project_properties,
 )
+from sandbox.codebuild.project import filter_groups, passed_over
 from sandbox.laptop.paths import ROOT
 
 FILE = ROOT / "template.yml"

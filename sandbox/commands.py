@@ -48,7 +48,7 @@ def up(_: argparse.Namespace) -> int:
         packages.USED.touch()  # whatever has become of them: the next build looks
         programs.make(paths.PROGRAMS)
         if restart:
-            emulator.bring_up()
+            emulator.bring_up(state.answers)
         first = not records.numbers()
         with busy("Deploying template.yml"):
             stack.deploy()

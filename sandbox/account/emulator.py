@@ -6,12 +6,13 @@ import contextlib
 import json
 import shutil
 import time
+from collections.abc import Callable
 from typing import Any
 
 from sandbox import Mistake
 from sandbox.account import keys
 from sandbox.laptop.files import read_object, write
-from sandbox.laptop.network import direct, free_port
+from sandbox.laptop.network import free_port
 from sandbox.laptop.paths import ACCOUNT, FOLDER, VENV
 from sandbox.laptop.processes import clean_environment, end, start, started, words_of
 from sandbox.laptop.terminal import busy, say
@@ -49,30 +50,21 @@ def running() -> dict[str, Any] | None:
     return None
 
 
-def answers() -> bool:
-    """Tell whether the account answers its health check."""
-    try:
-        with direct().open(endpoint() + "/_ministack/health", timeout=10) as answer:
-            return bool(answer.status == 200)
-    except (OSError, Mistake):
-        return False
-
-
-def bring_up() -> None:
-    """Start MiniStack, on the port that it had before if that is free.
+def bring_up(answers: Callable[[], bool]) -> None:
+    """Start MiniStack, on the port that it had before if that is free, and wait until it answers.
 
     Raises Mistake if it does not start.
     """
     port = free_port(read_object(STATE).get("port", 0))
     keys.make()
-    if not started_on(port):
+    if not started_on(port, answers):
         why = LOG.read_text(errors="replace").splitlines()[-1:]
         say(f"The account's state cannot be read and is made anew: {''.join(why)}")
         shutil.rmtree(KEPT)
-        started_on(port)
+        started_on(port, answers)
 
 
-def started_on(port: int) -> bool:
+def started_on(port: int, answers: Callable[[], bool]) -> bool:
     """Start MiniStack and wait until it answers; return False if it cannot read its state.
 
     Raises Mistake if it does not start.

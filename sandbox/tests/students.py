@@ -90,6 +90,11 @@ def measures() -> str:
     return ""
 
 
+def counting() -> dict[str, str]:
+    """Return the variables by which a program that this one starts counts its lines, too."""
+    return {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+
+
 class Student(Clone):
     """Someone with a fresh clone who types commands, and asks what has become of them."""
 

@@ -20,6 +20,7 @@ import botocore.session
 from sandbox.account import emulator, keys
 from sandbox.laptop.network import free_port
 from sandbox.laptop.paths import ROOT
+from students import counting
 
 SESSION = botocore.session.Session()
 NAME = {"FunctionName": "hello_user"}
@@ -89,7 +90,7 @@ class Account:
         own = {"STATE_DIR": str(folder / "state"), "TMPDIR": str(folder), "HOME": str(folder)}
         own["S3_DATA_DIR"] = str(folder / "state" / "s3")
         own |= {"AWS_ACCESS_KEY_ID": "test", "PYTHONPATH": str(ROOT)}
-        env = emulator.environment(self.port) | own
+        env = emulator.environment(self.port) | own | counting()
         with open(folder / "log", "a") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", self.program, str(folder / "keys.json")],

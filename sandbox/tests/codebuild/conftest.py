@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.laptop.paths import ROOT
+from students import counting
 
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -47,7 +48,8 @@ def run_build():
     alone = subprocess.Popen(
         [sys.executable, Path(__file__).parent / "alone.py"],
         cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{SYSTEM_PATH}"},
+        env=counting()
+        | {"PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{SYSTEM_PATH}"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -74,7 +74,7 @@ def matches(expected, said):
 # up to the moment in which it would connect.
 ON_AWS = r"""
 aws() {
-  case "$1 $2" in codeconnections*|service-quotas*|*-report-group*)
+  case "$1 $2" in --version*) echo aws-cli/2 ;; codeconnections*|service-quotas*|*-report-group*)
     AWS_MAX_ATTEMPTS=1 command aws --endpoint-url http://127.0.0.1:9 "$@" 2>&1 |
       grep -q "Could not connect" || return 9
     case "$2" in
@@ -252,9 +252,10 @@ def test_reference_shows_commands_that_aws_takes(aws_account, tmp_path):
     ("env", "aws", "said"),
     [
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "true", "STOP: open a new terminal"),
-        ({}, "false", "STOP: aws login (version 2), then this again"),
+        ({}, "echo aws-cli/1", "STOP: install version 2"),
+        ({}, "[ $1 = --version ] && echo aws-cli/2", "aws-cli/2\nSTOP: aws login, then this again"),
     ],
-    ids=["in the laptop's terminal", "logged out"],
+    ids=["in the laptop's terminal", "old", "logged out"],
 )
 def test_chapter_8_stops_in_a_terminal_that_means_another_account(env, aws, said):
     [first] = [block for block in TUTORIAL.blocks if "AWS_ENDPOINT_URL" in block.text]

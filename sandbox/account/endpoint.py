@@ -26,9 +26,9 @@ def trouble() -> str:
         direct().open(url(), timeout=30).close()
     except urllib.error.HTTPError as error:
         if error.code >= 500:
-            throttled = "its concurrency is used up" if error.code == THROTTLED else NO_ERROR
+            otherwise = "its concurrency is used up" if error.code == THROTTLED else NO_ERROR
             group = state.ask().log_group
-            reason = last_error(group, since) or throttled
+            reason = last_error(group, since) or otherwise
             return f"it answers {error.code}: {reason} (log group {group})"
     except OSError as error:
         return f"it does not answer: {error}"

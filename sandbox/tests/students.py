@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import time
 import urllib.error
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,11 @@ class Student(Clone):
             path = self.clone / "sandbox" / "__init__.py"
             path.write_text(path.read_text() + measured)
             self.git("commit", "-qam", "Start", "--amend")
+
+    @property
+    def python(self) -> Path:
+        """Return the Python that the sandbox itself runs with."""
+        return self.clone / ".sandbox" / "venv" / "bin" / "python"
 
     def account(self) -> dict:
         """Return pid and port of the account, as it was started last."""
@@ -266,6 +272,14 @@ aws lambda update-alias --function-name hello_user --name live --function-versio
 """
 
 
+REQUIREMENT = "iniconfig==2.3.1\n"  # what the next build's environment is made for
+
+
+def listed(commands: Iterable[str]) -> str:
+    """Return commands as items of a phase's list in a buildspec."""
+    return "".join(f"      - {json.dumps(command)}\n" for command in commands)
+
+
 class Quick(Student):
     """A student whose builds install nothing, test with doctest, and release in two calls."""
 
@@ -285,12 +299,7 @@ class Quick(Student):
     def be_quick(self) -> None:
         """Have quick builds again, if others were had meanwhile."""
         if self.buildspec not in ("", QUICK):
-            self.be_green()
-
-    def be_green(self) -> None:
-        """Have a green quick build, whatever there was before."""
-        self.say("green")
-        assert "SUCCEEDED" in self.push()[-1], self.log()
+            self.release("green")
 
     def be_thorough(self, buildspec: str) -> None:
         """Have the tutorial's own files and this buildspec, unless that is had already."""
@@ -308,9 +317,9 @@ class Quick(Student):
     def run(self, word: str, *commands: str) -> str:
         """Commit, in a word, a buildspec with commands that releases nothing: a push is shorter."""
         self.buildspec = ""
-        self.write("requirements.txt", "iniconfig==2.3.1\n")
-        listed = "".join(f"      - {json.dumps(command)}\n" for command in commands)
-        self.write("buildspec.yml", f"version: 0.2\nphases:\n  pre_build:\n    commands:\n{listed}")
+        self.write("requirements.txt", REQUIREMENT)
+        phase = f"pre_build:\n    commands:\n{listed(commands)}"
+        self.write("buildspec.yml", f"version: 0.2\nphases:\n  {phase}")
         return self.commit(word)
 
     def say(self, word: str, *before: str) -> str:
@@ -327,17 +336,9 @@ class Quick(Student):
             ">>> body = hello_user.hello_user_handler({}, None)['body']\n"
             f">>> assert json.loads(body) == {{'message': {word!r}}}\n",
         )
-        self.write(
-            "requirements.txt", "iniconfig==2.3.1\n"
-        )  # what the next build's environment is made for
-        self.write(
-            "buildspec.yml",
-            QUICK.replace(
-                "commands:\n",
-                "commands:\n" + "".join(f"      - {json.dumps(command)}\n" for command in before),
-                1,
-            ),
-        )
+        self.write("requirements.txt", REQUIREMENT)
+        with_them = QUICK.replace("commands:\n", f"commands:\n{listed(before)}", 1)
+        self.write("buildspec.yml", with_them)
         return self.commit(f"Say {word}")
 
     def release(self, word: str) -> str:

@@ -64,7 +64,7 @@ def change_of_an_alias_is_looked_at(original: Any, name: str, *given: Any) -> An
         by = re.split("[:/]", iam_evaluator.caller_arn())[-1] if OVER_HTTP.get() else keys.ROOT
         moves = func.setdefault("moves", {}).setdefault(alias, [])
         if not moves or moves[-1]["alias"] != before:
-            moves.append({"by": "", "at": 0.0, "alias": before})
+            moves.append({"by": "", "alias": before})
         if moves[-1]["by"] == by:
             moves.pop()  # only what somebody leaves matters
         now = copy.deepcopy(func["aliases"].get(alias))

@@ -54,9 +54,9 @@ def answering(text: str) -> bytes:
     )
 
 
-def becomes(condition: Callable[[], bool]) -> bool:
-    """Tell whether something becomes true within some seconds; MiniStack alone takes them all."""
-    deadline = time.monotonic() + 10
+def becomes(condition: Callable[[], bool], seconds: float = 60) -> bool:
+    """Tell whether something becomes true in that time."""
+    deadline = time.monotonic() + seconds
     while not (reached := condition()) and time.monotonic() < deadline:
         time.sleep(0.05)
     return reached

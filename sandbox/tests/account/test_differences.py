@@ -213,7 +213,8 @@ def function_credentials_cannot_be_guessed(account):
 def four_environments_at_most_wait_for_a_request(account):
     text = "import os\ndef hello_user_handler(event, context):\n    return os.getpid()\n"
     pids = [account.invoke(account.publish(zipped(text), live=False))[0] for _ in range(6)]
-    assert becomes(lambda: not any(map(psutil.pid_exists, pids[:2])))
+    # MiniStack alone takes all of this time.
+    assert becomes(lambda: not any(map(psutil.pid_exists, pids[:2])), seconds=10)
     assert [psutil.pid_exists(pid) for pid in pids] == [False, False, True, True, True, True]
 
 

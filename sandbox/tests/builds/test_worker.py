@@ -112,8 +112,7 @@ def test_push_during_up_waits_until_what_it_needs_is_there(quick, tmp_path):
         f"    open({str(tmp_path / 'held')!r}, 'w').close()\n"
         f"    while not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.02)\n"
     )
-    python = quick.clone / ".sandbox" / "venv" / "bin" / "python"
-    up = quick.start(python, "-c", script)
+    up = quick.start(quick.python, "-c", script)
     quick.wait_for((tmp_path / "held").exists)
     count = len(quick.builds())
     quick.say("during up")

@@ -325,9 +325,7 @@ def test_function_shows_versions_and_their_code(visitor, quick):
 
 
 def test_page_says_that_live_was_moved_by_hand(visitor, quick):
-    quick.say("to be moved from")
-    quick.push()
-    live, number = quick.live(), quick.newest()
+    live, number = quick.release("to be moved from"), quick.newest()
     move = {"FunctionName": "hello_user", "Name": "live"}
     told = f", after build {number} had released version {live};"
     assert told not in visitor.get("/console/")

@@ -10,8 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from sandbox.builds import pushes
-from sandbox.fork import repository
-from sandbox.fork.webhook import Push
+from sandbox.fork import repository, webhook
 from sandbox.laptop import processes
 from students import in_a_terminal
 
@@ -261,6 +260,12 @@ def test_settings_that_a_build_has_written_are_gone_with_it(clone):
     ]
 
 
+MAIN = [
+    {"Type": "EVENT", "Pattern": "PUSH"},
+    {"Type": "HEAD_REF", "Pattern": "^refs/heads/main$"},
+]
+
+
 @pytest.mark.parametrize(
     "branch, hint",
     [
@@ -271,8 +276,8 @@ def test_settings_that_a_build_has_written_are_gone_with_it(clone):
 def test_branch_that_is_not_built_has_a_hint_that_works(clone, branch, hint):
     git(clone, "branch", "-m", branch)
     git(clone, "branch", "feature")
-    push = Push("a" * 40, "b" * 40, "refs/heads/feature")
-    reason = "the webhook's filter HEAD_REF x does not let it through"
+    push = webhook.Push("a" * 40, "b" * 40, "refs/heads/feature")
+    reason = webhook.refusal(push, [MAIN])
     said = [f"refs/heads/feature is not built: {reason}", f"hint: type `{hint}`"]
     assert pushes.why(push, reason) == said
 

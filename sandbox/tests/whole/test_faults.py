@@ -398,9 +398,7 @@ def test_log_that_cannot_be_written_ends_the_build(quick):
 
 def python(someone, script, **options):
     """Run Python code as the sandbox itself would."""
-    return someone.type(
-        someone.clone / ".sandbox" / "venv" / "bin" / "python", "-c", script, **options
-    )
+    return someone.type(someone.python, "-c", script, **options)
 
 
 def test_two_pushes_at_once_leave_the_last_commit_live(quick, tmp_path):
@@ -410,8 +408,8 @@ def test_two_pushes_at_once_leave_the_last_commit_live(quick, tmp_path):
     other = Quick.__new__(Quick)
     other.home, other.clone, other.env = quick.home, tmp_path / "other", quick.env
     other.say("other")
-    said = {"stderr": subprocess.PIPE}
-    pushes = [quick.start_push(**said), other.start("git", "push", **said)]
+    heard = {"stderr": subprocess.PIPE}
+    pushes = [quick.start_push(**heard), other.start("git", "push", **heard)]
     said = [push.communicate(timeout=TIMEOUT)[1] for push in pushes]
     assert sorted(push.returncode for push in pushes) == [0, 1], said
     won = quick if pushes[0].returncode == 0 else other
@@ -437,13 +435,7 @@ def test_pushes_whose_hooks_swap_build_the_later_commit_last(quick):
     quick.push()
     count = len(quick.builds())
     with open(quick.clone / ".sandbox" / "first") as stream:
-        said = quick.type(
-            quick.clone / ".sandbox" / "venv" / "bin" / "python",
-            "-m",
-            "sandbox",
-            "receive",
-            stdin=stream,
-        ).stderr
+        said = quick.type(quick.python, "-m", "sandbox", "receive", stdin=stream).stderr
     assert f"is now {first[:7]}: Say first; a later push has it at" in said
     assert len(quick.builds()) == count
     is_back(quick, "second")
@@ -495,9 +487,8 @@ def test_up_while_a_build_releases_does_not_take_the_release_back(quick, tmp_pat
     )
     quick.say("moves meanwhile", until(tmp_path / "deployed"))
     push = push_until(quick, "Running command for i in")
-    python = quick.clone / ".sandbox" / "venv" / "bin" / "python"
     env = quick.env | {"IS_BARE": "yes"}  # else it would start itself again, without the above
-    up = quick.start(python, "-c", script, env=env, stderr=subprocess.PIPE)
+    up = quick.start(quick.python, "-c", script, env=env, stderr=subprocess.PIPE)
     push.wait(TIMEOUT)
     (tmp_path / "released").touch()
     said = up.communicate(timeout=TIMEOUT)[1]

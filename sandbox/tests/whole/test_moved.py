@@ -174,8 +174,7 @@ def test_down_during_a_build_ends_the_push_and_up_starts_while_it_still_deletes(
         "place.delete = slow\n"
         "raise SystemExit(main(['down']))\n"
     )
-    python = owner.clone / ".sandbox" / "venv" / "bin" / "python"
-    down = owner.start(python, "-c", script, stderr=subprocess.PIPE)
+    down = owner.start(owner.python, "-c", script, stderr=subprocess.PIPE)
     owner.wait_for((tmp_path / "deletes").exists)
     said = push.communicate(timeout=TIMEOUT)[1]
     assert (
@@ -201,7 +200,7 @@ def test_moved_clone_is_told_and_down_ends_its_account(owner, tmp_path):
     """The last test of this file: it takes the owner's sandbox down."""
     before, pid = owner.clone, owner.account()["pid"]
     outside = owner.type(
-        *(before / ".sandbox" / "venv" / "bin" / "python", "-c"),
+        *(owner.python, "-c"),
         "from sandbox.laptop import paths; print(paths.OUTSIDE)",
     ).stdout.strip()
     owner.clone = tmp_path / "moved"

@@ -60,9 +60,8 @@ def test_up_behind_the_fork_says_how_to_go_on(quick):
 
 def test_change_of_the_template_moves_nothing_and_comes_with_the_next_build(quick):
     """Nor does a change of the alias itself; `up` says which settings the next build publishes."""
-    quick.say("with settings")
-    quick.push()
-    text, version = (quick.clone / "template.yml").read_text(), quick.live()
+    version = quick.release("with settings")
+    text = (quick.clone / "template.yml").read_text()
 
     def memory(**qualifier):
         function = {"FunctionName": "hello_user", **qualifier}
